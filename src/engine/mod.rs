@@ -1,0 +1,120 @@
+//! Models running: the traits every engine implements, their options, and the pool of threads that own engines.
+//!
+//! Engines see only short work: at most 30 s of audio, one sentence of text. Cutting, joining and streaming is done
+//! above, in `speech`. Nothing here knows HTTP, file formats, or any file but the weights.
+
+#[cfg(feature = "espeak")]
+pub mod espeak;
+pub mod fake;
+#[cfg(feature = "onnx")]
+pub mod onnx;
+pub mod pool;
+pub mod vad;
+#[cfg(feature = "whisper")]
+pub mod whisper;
+
+use crate::audio::Pcm;
+use crate::error::Result;
+use crate::transcript::Transcript;
+use std::time::Duration;
+
+/// The sample rate every [`Transcriber`] and the voice activity detector take, in hertz.
+pub const SPEECH_SAMPLE_RATE: u32 = 16_000;
+
+/// The longest audio a [`Transcriber`] takes in one call.
+pub const MAX_PIECE: Duration = Duration::from_secs(30);
+
+/// Speech to text. One value is one slot: it is owned by one thread and used by one request at a time.
+pub trait Transcriber: Send {
+    /// Transcribes mono 16 kHz `audio` of at most [`MAX_PIECE`]. Times are relative to its start and inside it,
+    /// monotone over segments and words.
+    ///
+    /// # Errors
+    /// `Cancelled` soon after `cancel` says so; `Unsupported` for a task or language the model does not have.
+    fn transcribe(&mut self, audio: &Pcm, options: &TranscribeOptions, cancel: &Cancel<'_>) -> Result<Transcript>;
+}
+
+/// Text to speech. One value is one slot: it is owned by one thread and used by one request at a time.
+pub trait Synthesizer: Send {
+    /// Speaks one `sentence`, handing out [`Pcm`] as soon as there is some; all blocks have the same rate. An error
+    /// from `out` stops the work and is returned.
+    ///
+    /// # Errors
+    /// `InvalidRequest` (param `voice`) for a voice the engine does not have; `Cancelled` soon after `cancel` says so.
+    fn synthesize(
+        &mut self,
+        sentence: &str,
+        options: &SpeakOptions,
+        cancel: &Cancel<'_>,
+        out: &mut dyn FnMut(Pcm) -> Result<()>,
+    ) -> Result<()>;
+}
+
+/// What to do with the speech.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Task {
+    /// Write it down in the language spoken.
+    #[default]
+    Transcribe,
+    /// Write it down in English.
+    Translate,
+}
+
+/// How to transcribe one piece of audio.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TranscribeOptions {
+    /// Write down or translate.
+    pub task: Task,
+    /// ISO 639-1 code of the spoken language; `None` lets the engine find out.
+    pub language: Option<String>,
+    /// Text that shows the engine spelling and style; it is not part of the transcript.
+    pub prompt: Option<String>,
+    /// Sampling temperature in `0..=1`; 0 is greedy.
+    pub temperature: f32,
+    /// Whether [`crate::transcript::Segment::words`] is wanted.
+    pub words: bool,
+}
+
+/// How to speak.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SpeakOptions {
+    /// The engine's own name of the voice, as the catalog or [`Voice::id`] gives it.
+    pub voice: String,
+    /// Speaking rate: 1 is the voice's own, 2 twice as fast; `0.25..=4`, pitch kept.
+    pub speed: f32,
+}
+
+/// A voice an engine can speak with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Voice {
+    /// The name to ask for, unique within the engine.
+    pub id: String,
+    /// The name to show to people.
+    pub name: String,
+    /// Language tag, such as `en-US`.
+    pub language: String,
+}
+
+/// Says whether the caller of a running piece of work is still there.
+///
+/// Cancelling is dropping: the reply channel of the work closes and every engine that polls this stops.
+pub struct Cancel<'a> {
+    gone: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl<'a> Cancel<'a> {
+    /// Cancelled as soon as `gone` returns true.
+    pub fn new(gone: &'a (dyn Fn() -> bool + Sync)) -> Self {
+        Self { gone }
+    }
+
+    /// Never cancelled; for work that nobody can leave.
+    pub fn never() -> Cancel<'static> {
+        Cancel { gone: &|| false }
+    }
+
+    /// Whether to stop.
+    pub fn is_cancelled(&self) -> bool {
+        (self.gone)()
+    }
+}

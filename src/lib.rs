@@ -1,0 +1,36 @@
+//! Mynah: a self-hosted speech server. A recording comes in, text goes out; text comes in, speech goes out.
+//!
+//! This is the map of the code; the folders are cut where crates would be cut.
+//!
+//! | module | what it answers |
+//! |---|---|
+//! | [`error`] | what went wrong, and whose fault it is |
+//! | [`transcript`] | what was said and when; text, SRT, VTT |
+//! | [`config`] | every setting, where it comes from, what it defaults to |
+//! | [`telemetry`] | logging, and every metric by name |
+//! | [`audio`] | sound: any container in, streaming encoders out, resampling |
+//! | [`engine`] | models running: traits, engines, and the pool of threads that own them |
+//! | [`models`] | which models exist, which are here, which are loaded |
+//! | [`speech`] | the neutral core: audio → transcript, text → audio |
+//! | [`app`] | the only wiring: configuration, models, shutdown |
+//! | [`api`] | HTTP: routes, credentials, uploads, the dialects |
+//! | [`cli`] | the commands of the `mynah` binary |
+//!
+//! # Who may import whom
+//!
+//! From top to bottom, never upwards: `error`, `transcript` ← `config`, `audio`, `telemetry` ← `engine` ← `models`,
+//! `speech` ← `app` ← `api` ← `cli`. Heavy crates are named in one file each. `tests/it/architecture.rs` holds the
+//! table and checks every `use crate::` line against it.
+//!
+//! # Three decisions
+//!
+//! - **Engines see only short work**: 30 s of audio, one sentence of text. `speech` cuts and joins, so transcripts
+//!   and sound stream out piece by piece, memory stays constant in the length of a file, and the queue decides anew
+//!   after every piece.
+//! - **Threads own engines** ([`engine::pool`]); async code never computes, blocking code never waits for a client.
+//! - **Cancelling is dropping**: a reply channel that has closed is the only signal there is.
+
+pub mod error;
+pub mod transcript;
+
+pub mod audio;
