@@ -30,7 +30,13 @@
 //! - **Threads own engines** ([`engine::pool`]); async code never computes, blocking code never waits for a client.
 //! - **Cancelling is dropping**: a reply channel that has closed is the only signal there is.
 
+pub mod config;
 pub mod error;
+pub mod telemetry;
 pub mod transcript;
 
 pub mod audio;
+
+pub mod engine;
+pub mod models;
+pub mod speech;

@@ -3,19 +3,16 @@
 //! Engines see only short work: at most 30 s of audio, one sentence of text. Cutting, joining and streaming is done
 //! above, in `speech`. Nothing here knows HTTP, file formats, or any file but the weights.
 
-#[cfg(feature = "espeak")]
-pub mod espeak;
-pub mod fake;
-#[cfg(feature = "onnx")]
-pub mod onnx;
 pub mod pool;
 pub mod vad;
-#[cfg(feature = "whisper")]
-pub mod whisper;
 
 use crate::audio::Pcm;
-use crate::error::Result;
+use crate::config::EngineConfig;
+use crate::error::{Error, Kind, Result};
 use crate::transcript::Transcript;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The sample rate every [`Transcriber`] and the voice activity detector take, in hertz.
@@ -117,4 +114,83 @@ impl<'a> Cancel<'a> {
     pub fn is_cancelled(&self) -> bool {
         (self.gone)()
     }
+}
+
+/// Where a model's weights are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Weights {
+    /// Inside the binary.
+    Embedded(&'static [u8]),
+    /// A file, or a folder for models of several files.
+    File(PathBuf),
+    /// The engine brings its own.
+    BuiltIn,
+}
+
+/// What an engine is given to load a model with.
+pub struct Load<'a> {
+    /// The weights.
+    pub weights: &'a Weights,
+    /// Slots, threads, GPU.
+    pub config: &'a EngineConfig,
+    /// A folder that the engine may keep derived files in; it may not exist yet.
+    pub cache_dir: &'a Path,
+}
+
+/// Makes one engine per slot; the weights behind them are shared.
+pub type Factory<E> = Box<dyn Fn() -> Result<Box<E>> + Send + Sync>;
+
+/// Loads the weights once and returns what makes the engines.
+pub type Loader<E> = Arc<dyn Fn(&Load<'_>) -> Result<Factory<E>> + Send + Sync>;
+
+/// Threads that transcribe with one model.
+pub type TranscriberPool = pool::Pool<dyn Transcriber>;
+
+/// Threads that speak with one model.
+pub type SynthesizerPool = pool::Pool<dyn Synthesizer>;
+
+/// The tables of engines, by the name the catalog uses.
+#[derive(Clone, Default)]
+pub struct Engines {
+    transcribers: BTreeMap<&'static str, Loader<dyn Transcriber>>,
+    synthesizers: BTreeMap<&'static str, Loader<dyn Synthesizer>>,
+}
+
+impl Engines {
+    /// The engines of this build.
+    pub fn built_in() -> Self {
+        Self::default()
+    }
+
+    /// Adds or replaces a speech-to-text engine.
+    pub fn with_transcriber(mut self, name: &'static str, loader: Loader<dyn Transcriber>) -> Self {
+        self.transcribers.insert(name, loader);
+        self
+    }
+
+    /// Adds or replaces a text-to-speech engine.
+    pub fn with_synthesizer(mut self, name: &'static str, loader: Loader<dyn Synthesizer>) -> Self {
+        self.synthesizers.insert(name, loader);
+        self
+    }
+
+    /// The speech-to-text engine called `name`.
+    ///
+    /// # Errors
+    /// `Unavailable` when this build does not have it.
+    pub fn transcriber(&self, name: &str) -> Result<Loader<dyn Transcriber>> {
+        self.transcribers.get(name).cloned().ok_or_else(|| missing(name))
+    }
+
+    /// The text-to-speech engine called `name`.
+    ///
+    /// # Errors
+    /// `Unavailable` when this build does not have it.
+    pub fn synthesizer(&self, name: &str) -> Result<Loader<dyn Synthesizer>> {
+        self.synthesizers.get(name).cloned().ok_or_else(|| missing(name))
+    }
+}
+
+fn missing(name: &str) -> Error {
+    Error::new(Kind::Unavailable, format!("this build of Mynah does not have the engine `{name}`"))
 }

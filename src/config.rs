@@ -1,0 +1,402 @@
+//! Every setting, where it comes from and what it defaults to.
+//!
+//! A flag wins over `MYNAH_SECTION__KEY` in the environment, which wins over the file, which wins over the default.
+//! Loaded once, checked once; sections are handed down and nobody reads the environment later.
+
+use crate::error::{Error, Kind, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+/// Everything that can be set. `mynah config` prints the effective values.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where models, caches and state live; empty means the user's data folder.
+    pub data_dir: PathBuf,
+    /// Opens no outward socket at all.
+    pub offline: bool,
+    /// Where and how to listen.
+    pub server: ServerConfig,
+    /// Who may use the server.
+    pub auth: AuthConfig,
+    /// Which models there are and how long they stay loaded.
+    pub models: ModelsConfig,
+    /// How models run.
+    pub engine: EngineConfig,
+    /// How much one request may ask for.
+    pub limits: LimitsConfig,
+    /// What is logged and how.
+    pub log: LogConfig,
+}
+
+/// Where and how to listen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// The address to listen on. Any other than loopback needs a key, or `allow_no_key`.
+    pub host: IpAddr,
+    /// The port; 0 takes a free one.
+    pub port: u16,
+    /// Listens on an open address without any key.
+    pub allow_no_key: bool,
+    /// Origins that browsers may call from; `*` means all, empty means none.
+    pub cors_origins: Vec<String>,
+    /// How long a shutdown waits for running requests, in seconds.
+    pub drain_seconds: u64,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            host: IpAddr::from([127, 0, 0, 1]),
+            port: 8080,
+            allow_no_key: false,
+            cors_origins: Vec::new(),
+            drain_seconds: 30,
+        }
+    }
+}
+
+/// Who may use the server.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthConfig {
+    /// Keys that clients may present; none means that everyone may come in.
+    pub keys: Vec<Secret>,
+    /// A file with one key a line; `#` begins a comment.
+    pub key_file: Option<PathBuf>,
+}
+
+/// A value that is never printed.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps `value`.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself, for comparing.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("***")
+    }
+}
+
+/// Which models there are and how long they stay loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelsConfig {
+    /// A catalog file that extends or overrides the one in the binary.
+    pub catalog: Option<PathBuf>,
+    /// Base address that replaces the scheme and host of every download, for mirrors.
+    pub mirror: Option<String>,
+    /// Unloads a model that nobody has used for so many seconds; 0 keeps it.
+    pub idle_seconds: u64,
+    /// Models that are loaded at start and never unloaded.
+    pub pinned: Vec<String>,
+}
+
+impl Default for ModelsConfig {
+    fn default() -> Self {
+        Self { catalog: None, mirror: None, idle_seconds: 900, pinned: Vec::new() }
+    }
+}
+
+/// How models run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EngineConfig {
+    /// Pieces of audio recognised at once per model; 0 takes as many as the cores carry.
+    pub slots: usize,
+    /// Threads one slot uses. `slots × threads` stays within the cores.
+    pub threads: usize,
+    /// Pieces of work that may wait in each lane of a model's queue before requests get a 429.
+    pub queue: usize,
+    /// Whether whisper.cpp may use a GPU when the build has one.
+    pub gpu: bool,
+    /// The ONNX Runtime library; empty searches the usual places.
+    pub onnx_runtime: Option<PathBuf>,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self { slots: 0, threads: 1, queue: 256, gpu: true, onnx_runtime: None }
+    }
+}
+
+impl EngineConfig {
+    /// How many slots a model gets on a machine with `cores` cores.
+    pub fn slots_for(&self, cores: usize) -> usize {
+        let fitting = (cores / self.threads.max(1)).max(1);
+        if self.slots == 0 { fitting } else { self.slots.min(fitting) }
+    }
+}
+
+/// How much one request may ask for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// The largest upload, in bytes.
+    pub upload_bytes: u64,
+    /// Uploads up to this size stay in memory; larger ones go to a temporary file.
+    pub spool_bytes: u64,
+    /// The longest text to speak in one request, in characters.
+    pub input_chars: usize,
+    /// Requests that may be in progress at once; more get a 429.
+    pub concurrent_requests: usize,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self { upload_bytes: 1 << 30, spool_bytes: 4 << 20, input_chars: 4096, concurrent_requests: 512 }
+    }
+}
+
+/// What is logged and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// A filter such as `info` or `mynah=debug,warn`.
+    pub level: String,
+    /// One line per event, for people or for machines.
+    pub format: LogFormat,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Human }
+    }
+}
+
+/// The shape of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text for people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What came from the command line: dotted keys such as `server.port` with their values.
+pub type Flags = Vec<(&'static str, toml::Value)>;
+
+impl Config {
+    /// Loads the settings: defaults, then `file`, then `environment`, then `flags`; then checks them.
+    ///
+    /// # Errors
+    /// `InvalidRequest` that names the key and where it came from.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: Flags,
+    ) -> Result<Self> {
+        let mut config = Self::default();
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| broken(format!("the configuration file {} cannot be read: {e}", path.display())))?;
+            config = toml::from_str(&text)
+                .map_err(|e| broken(format!("the configuration file {} is wrong: {e}", path.display())))?;
+        }
+        for (name, value) in environment {
+            let Some(key) = name.strip_prefix("MYNAH_") else { continue };
+            let path: Vec<String> = key.to_ascii_lowercase().split("__").map(str::to_owned).collect();
+            config = config.with(&path, &guesses(&value), &format!("the environment variable {name}"))?;
+        }
+        for (key, value) in flags {
+            let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+            config = config.with(&path, &[value], &format!("the flag for {key}"))?;
+        }
+        config.finish()
+    }
+
+    /// A copy with the value at `path` replaced by the first of `candidates` that has the right type.
+    fn with(&self, path: &[String], candidates: &[toml::Value], origin: &str) -> Result<Self> {
+        let mut last = None;
+        for candidate in candidates {
+            let mut table = secrets_kept(self)?;
+            insert(&mut table, path, candidate.clone());
+            match Config::deserialize(table) {
+                Ok(config) => return Ok(config),
+                Err(error) => last = Some(error),
+            }
+        }
+        let reason = last.map(|e| e.message().trim().to_owned()).unwrap_or_default();
+        Err(broken(format!("{origin} is wrong: {reason}")))
+    }
+
+    /// Fills in what depends on the machine and checks what one field alone cannot.
+    fn finish(mut self) -> Result<Self> {
+        if self.data_dir.as_os_str().is_empty() {
+            self.data_dir = default_data_dir();
+        }
+        if let Some(path) = &self.auth.key_file {
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| broken(format!("auth.key_file {} cannot be read: {e}", path.display())))?;
+            let keys = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+            self.auth.keys.extend(keys.filter(|key| !key.is_empty()).map(Secret::new));
+            if self.auth.keys.is_empty() {
+                return Err(broken(format!("auth.key_file {} holds no key", path.display())));
+            }
+        }
+        if self.auth.keys.iter().any(|key| key.expose().trim().is_empty()) {
+            return Err(broken("auth.keys holds an empty key".into()));
+        }
+        if self.engine.threads == 0 {
+            return Err(broken("engine.threads must be at least 1".into()));
+        }
+        if self.engine.queue == 0 || self.limits.concurrent_requests == 0 {
+            return Err(broken("engine.queue and limits.concurrent_requests must be at least 1".into()));
+        }
+        Ok(self)
+    }
+
+    /// Whether it is safe to listen where [`ServerConfig::host`] says.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for an address other than loopback without a key.
+    pub fn check_exposure(&self) -> Result<()> {
+        if self.server.host.is_loopback() || !self.auth.keys.is_empty() || self.server.allow_no_key {
+            return Ok(());
+        }
+        Err(broken(format!(
+            "refusing to listen on {} without a key: set MYNAH_AUTH__KEYS (or auth.key_file), or pass --allow-no-key",
+            self.server.host
+        )))
+    }
+}
+
+fn broken(message: String) -> Error {
+    Error::new(Kind::InvalidRequest, message)
+}
+
+/// `config` as a table in which the secrets are themselves, not `***`.
+fn secrets_kept(config: &Config) -> Result<toml::Table> {
+    let mut table = toml::Table::try_from(config)
+        .map_err(|e| Error::internal("the configuration cannot be written as a table", e))?;
+    let keys = config.auth.keys.iter().map(|key| toml::Value::String(key.0.clone())).collect();
+    insert(&mut table, &["auth".to_owned(), "keys".to_owned()], toml::Value::Array(keys));
+    Ok(table)
+}
+
+fn insert(table: &mut toml::Table, path: &[String], value: toml::Value) {
+    match path {
+        [] => {}
+        [key] => {
+            table.insert(key.clone(), value);
+        }
+        [section, rest @ ..] => {
+            let entry = table.entry(section.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            if let toml::Value::Table(inner) = entry {
+                insert(inner, rest, value);
+            }
+        }
+    }
+}
+
+/// What an environment variable may mean: the variable has no type, the field it goes to has.
+fn guesses(text: &str) -> Vec<toml::Value> {
+    let mut guesses = Vec::new();
+    guesses.extend(text.parse::<i64>().ok().map(toml::Value::Integer));
+    guesses.extend(match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Some(toml::Value::Boolean(true)),
+        "0" | "false" | "no" | "off" => Some(toml::Value::Boolean(false)),
+        _ => None,
+    });
+    guesses.push(toml::Value::String(text.to_owned()));
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    guesses.push(toml::Value::Array(items.map(|item| toml::Value::String(item.to_owned())).collect()));
+    guesses
+}
+
+/// `$XDG_DATA_HOME/mynah`, `~/.local/share/mynah`, or a folder beside the temporary files.
+fn default_data_dir() -> PathBuf {
+    let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    from("XDG_DATA_HOME")
+        .or_else(|| from("HOME").map(|home| home.join(".local/share")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("mynah")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_which_wins_over_the_file() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), "[server]\nport = 1\ndrain_seconds = 5\n[engine]\nqueue = 7\n").expect("written");
+        let variables = environment(&[("MYNAH_SERVER__PORT", "2"), ("MYNAH_ENGINE__QUEUE", "8"), ("HOME", "/nowhere")]);
+        let flags = vec![("server.port", toml::Value::Integer(3))];
+        let config = Config::load(Some(file.path()), variables, flags).expect("all values are good");
+        assert_eq!((config.server.port, config.engine.queue, config.server.drain_seconds), (3, 8, 5));
+    }
+
+    #[test]
+    fn environment_values_take_the_type_of_their_field() {
+        let variables = environment(&[
+            ("MYNAH_OFFLINE", "1"),
+            ("MYNAH_AUTH__KEYS", "123, abc"),
+            ("MYNAH_MODELS__PINNED", "mynah-demo.en"),
+            ("MYNAH_DATA_DIR", "/data"),
+            ("MYNAH_LOG__FORMAT", "json"),
+        ]);
+        let config = Config::load(None, variables, Vec::new()).expect("all values are good");
+        assert!(config.offline);
+        assert_eq!(config.auth.keys, [Secret::new("123"), Secret::new("abc")]);
+        assert_eq!(config.models.pinned, ["mynah-demo.en"]);
+        assert_eq!(config.log.format, LogFormat::Json);
+    }
+
+    #[test]
+    fn a_wrong_value_names_where_it_came_from() {
+        let variables = environment(&[("MYNAH_SERVER__PORT", "eighty")]);
+        let error = Config::load(None, variables, Vec::new()).expect_err("not a port");
+        assert!(error.message().contains("MYNAH_SERVER__PORT"), "{error}");
+        let error = Config::load(None, environment(&[("MYNAH_NO__SUCH", "1")]), Vec::new()).expect_err("no such key");
+        assert!(error.message().contains("MYNAH_NO__SUCH"), "{error}");
+    }
+
+    #[test]
+    fn an_open_address_needs_a_key() {
+        let flags = vec![("server.host", toml::Value::String("0.0.0.0".into()))];
+        let mut config = Config::load(None, Vec::new(), flags).expect("a good address");
+        assert!(config.check_exposure().is_err());
+        config.auth.keys.push(Secret::new("k"));
+        assert!(config.check_exposure().is_ok());
+    }
+
+    #[test]
+    fn keys_are_never_printed() {
+        let variables = environment(&[("MYNAH_AUTH__KEYS", "hunter2")]);
+        let config = Config::load(None, variables, Vec::new()).expect("a good key");
+        let printed = format!("{config:?} {}", toml::to_string(&config).expect("a table"));
+        assert!(!printed.contains("hunter2") && printed.contains("***"));
+    }
+
+    #[test]
+    fn slots_times_threads_stay_within_the_cores() {
+        let engine = EngineConfig { threads: 2, ..EngineConfig::default() };
+        assert_eq!((engine.slots_for(2), engine.slots_for(5), engine.slots_for(1)), (1, 2, 1));
+        assert_eq!(EngineConfig { slots: 9, ..EngineConfig::default() }.slots_for(2), 2);
+    }
+}
