@@ -302,8 +302,8 @@ finish() {
 stop_group() {
     [[ -n ${1:-} ]] || return 0
     kill -TERM -- "-$1" 2>/dev/null || return 0
-    local tries
-    for tries in {1..100}; do
+    local _
+    for _ in {1..100}; do
         kill -0 -- "-$1" 2>/dev/null || return 0
         sleep 0.1
     done
