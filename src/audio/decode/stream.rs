@@ -4,7 +4,8 @@ use super::gaps::Gaps;
 use super::{Source, unreadable};
 use crate::error::{Error, Kind, Result};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::sync::LazyLock;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use symphonia::core::audio::{Audio, GenericAudioBufferRef, layouts};
 use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
@@ -51,10 +52,12 @@ impl Stream {
     /// # Errors
     /// `InvalidAudio` if there is none that can be decoded; `Internal` if `source` cannot be read.
     pub(super) fn open(source: Box<dyn Source>, length: u64, gaps: Gaps) -> Result<Self> {
-        let stream = MediaSourceStream::new(Box::new(Input { source, length }), Default::default());
-        let container = symphonia::default::get_probe()
-            .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
-            .map_err(unknown_container)?;
+        let source = Arc::new(Mutex::new(source));
+        let container = probe(Input { source: Arc::clone(&source), length: Some(length) }).or_else(|failure| {
+            // A file that was cut off may lead to places behind its end. Read as a stream, it does not.
+            source.lock().map_or(Ok(()), |mut source| source.rewind()).map_err(unreadable)?;
+            probe(Input { source, length: None }).map_err(|_| unknown_container(failure))
+        })?;
         let (track, decoder) = choose_track(&*container)?;
         Ok(Self { container, track, decoder, gaps, skip: None, damaged: 0, planes: Vec::new() })
     }
@@ -71,7 +74,7 @@ impl Stream {
     /// `Internal` if the source cannot be read.
     pub(super) fn decode(&mut self, out: &mut Vec<f32>) -> Result<Option<u32>> {
         while let Some(packet) = self.next_packet()? {
-            let Ok(sound) = self.decoder.decode(&packet) else {
+            let Some(Ok(sound)) = caught(|| self.decoder.decode(&packet)) else {
                 self.damaged += 1;
                 continue;
             };
@@ -93,7 +96,7 @@ impl Stream {
     /// The next packet of the track.
     fn next_packet(&mut self) -> Result<Option<Packet>> {
         while self.damaged < MOST_DAMAGED {
-            match self.container.next_packet() {
+            match caught(|| self.container.next_packet()).unwrap_or(Ok(None)) {
                 Ok(Some(packet)) if packet.track_id == self.track => return Ok(Some(packet)),
                 Ok(Some(_)) => {}
                 Ok(None) => break,
@@ -112,31 +115,45 @@ impl Stream {
     }
 }
 
-/// A source with its length, as symphonia wants it.
+/// Finds out which container `input` is.
+fn probe(input: Input) -> Result<Box<dyn FormatReader>, Failure> {
+    let stream = MediaSourceStream::new(Box::new(input), Default::default());
+    let probe = symphonia::default::get_probe();
+    caught(|| probe.probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default()))
+        .unwrap_or(Err(Failure::DecodeError("the reader of the container panicked")))
+}
+
+/// A source as symphonia wants it; without a length it is a stream in which it does not jump.
 struct Input {
-    source: Box<dyn Source>,
-    length: u64,
+    source: Arc<Mutex<Box<dyn Source>>>,
+    length: Option<u64>,
+}
+
+impl Input {
+    fn source(&self) -> io::Result<MutexGuard<'_, Box<dyn Source>>> {
+        self.source.lock().map_err(|_| io::Error::other("an earlier read panicked"))
+    }
 }
 
 impl Read for Input {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.source.read(buffer)
+        self.source()?.read(buffer)
     }
 }
 
 impl Seek for Input {
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-        self.source.seek(position)
+        self.source()?.seek(position)
     }
 }
 
 impl MediaSource for Input {
     fn is_seekable(&self) -> bool {
-        true
+        self.length.is_some()
     }
 
     fn byte_len(&self) -> Option<u64> {
-        Some(self.length)
+        self.length
     }
 }
 
@@ -149,7 +166,8 @@ fn choose_track(container: &dyn FormatReader) -> Result<(u32, Box<dyn AudioDecod
     for track in tracks {
         has_sound = true;
         let Some(codec) = track.codec_params.as_ref().and_then(|codec| codec.audio()) else { continue };
-        if let Ok(decoder) = CODECS.make_audio_decoder(&adapt(codec.clone()), &AudioDecoderOptions::default()) {
+        let codec = adapt(codec.clone());
+        if let Some(Ok(decoder)) = caught(|| CODECS.make_audio_decoder(&codec, &AudioDecoderOptions::default())) {
             return Ok((track.id, decoder));
         }
     }
@@ -199,6 +217,11 @@ fn mix_planes(planes: &[&[f32]], out: &mut Vec<f32>) {
             out[start..].iter_mut().for_each(|sum| *sum *= share);
         }
     }
+}
+
+/// What `work` gives, or `None` if it panics: some damaged files make a codec or a container overflow.
+fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
 fn unknown_container(failure: Failure) -> Error {
