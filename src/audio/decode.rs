@@ -4,6 +4,7 @@
 //! the other files there know what it does not: silence that an encoder added in front or behind, headers that
 //! lie about sizes, and what is not sound at all.
 
+mod aac;
 mod gaps;
 mod matroska;
 mod mp4;
