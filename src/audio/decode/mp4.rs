@@ -2,6 +2,7 @@
 
 use super::Source;
 use super::gaps::Gap;
+use super::patch::Patch;
 use std::io::{self, Read, SeekFrom};
 use std::ops::Range;
 
@@ -13,6 +14,23 @@ const MOST_BYTES: u64 = 1 << 16;
 pub(super) fn gaps(source: &mut dyn Source, length: u64) -> Vec<Gap> {
     // Without edits there are no gaps; whether the file is damaged shows when it is decoded.
     read_gaps(source, length).unwrap_or_default()
+}
+
+/// What must read differently, so that the last box ends where a file that was cut off does.
+pub(super) fn patches(source: &mut dyn Source, length: u64) -> io::Result<Vec<Patch>> {
+    let mut next = 0;
+    for _ in 0..MOST_BOXES {
+        let Some(header) = header_at(source, next, length)? else { break };
+        if header.end > length {
+            let size = length - header.start;
+            return Ok(vec![match u32::try_from(size) {
+                Ok(size) if header.body == header.start + 8 => Patch::new(header.start, &size.to_be_bytes()),
+                _ => Patch::new(header.start + 8, &size.to_be_bytes()),
+            }]);
+        }
+        next = header.end;
+    }
+    Ok(Vec::new())
 }
 
 fn read_gaps(source: &mut dyn Source, length: u64) -> io::Result<Vec<Gap>> {
@@ -115,6 +133,21 @@ fn boxes(source: &mut dyn Source, within: Range<u64>) -> io::Result<Vec<([u8; 4]
 
 /// The kind and the body of the box at `start`, if there is one before `end`.
 fn box_at(source: &mut dyn Source, start: u64, end: u64) -> io::Result<Option<([u8; 4], Range<u64>)>> {
+    let header = header_at(source, start, end)?;
+    Ok(header.map(|header| (header.kind, header.body..header.end.min(end))))
+}
+
+/// What a box says about itself.
+struct Header {
+    kind: [u8; 4],
+    start: u64,
+    /// Where its body starts and ends; a box that was cut off ends behind what is there.
+    body: u64,
+    end: u64,
+}
+
+/// The header of the box at `start`, if there is one before `end`.
+fn header_at(source: &mut dyn Source, start: u64, end: u64) -> io::Result<Option<Header>> {
     if end.saturating_sub(start) < 8 {
         return Ok(None);
     }
@@ -130,8 +163,8 @@ fn box_at(source: &mut dyn Source, start: u64, end: u64) -> io::Result<Option<([
         }
         size => (size.unwrap_or(0), start + 8),
     };
-    let stop = start.saturating_add(size).min(end);
-    Ok((body <= stop).then_some((kind, body..stop)))
+    let header = Header { kind, start, body, end: start.saturating_add(size) };
+    Ok((body <= header.end.min(end)).then_some(header))
 }
 
 /// The bytes of a short box.

@@ -1,12 +1,14 @@
 //! Packets out of a container, and sound out of packets. The only file that knows symphonia.
 
+use super::aac::Aac;
 use super::gaps::Gaps;
 use super::{Source, unreadable};
 use crate::error::{Error, Kind, Result};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::sync::LazyLock;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use symphonia::core::audio::{Audio, GenericAudioBufferRef, layouts};
-use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_OPUS};
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::codecs::registry::CodecRegistry;
 use symphonia::core::errors::Error as Failure;
@@ -35,14 +37,46 @@ static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
 pub(super) struct Stream {
     container: Box<dyn FormatReader>,
     track: u32,
-    decoder: Box<dyn AudioDecoder>,
+    codec: Codec,
     gaps: Gaps,
     /// Samples still to drop: what an encoder put in front. Known with the first packet, when the rate is.
     skip: Option<usize>,
     /// Packets in a row that could not be decoded.
     damaged: u32,
-    /// Room for samples that are not floats.
-    planes: Vec<Vec<f32>>,
+}
+
+/// Makes sound of packets.
+enum Codec {
+    /// With room for samples that are not floats.
+    Symphonia(Box<dyn AudioDecoder>, Vec<Vec<f32>>),
+    Aac(Box<Aac>),
+}
+
+impl Codec {
+    /// A codec for a track with these parameters, if there is one.
+    fn new(parameters: &AudioCodecParameters) -> Option<Self> {
+        let adapted = adapt(parameters.clone());
+        match caught(|| CODECS.make_audio_decoder(&adapted, &AudioDecoderOptions::default()))? {
+            Ok(decoder) => Some(Self::Symphonia(decoder, Vec::new())),
+            Err(_) if parameters.codec == CODEC_ID_AAC => {
+                let config = parameters.extra_data.as_deref()?;
+                caught(|| Aac::new(config))?.map(|aac| Self::Aac(Box::new(aac)))
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Appends the sound in `packet` to `out` as mono, and tells its sample rate; `None` if it is damaged.
+    fn decode(&mut self, packet: &Packet, out: &mut Vec<f32>) -> Option<u32> {
+        match self {
+            Self::Symphonia(decoder, planes) => {
+                let sound = decoder.decode(packet).ok()?;
+                mix(&sound, planes, out);
+                Some(sound.spec().rate())
+            }
+            Self::Aac(aac) => aac.decode(&packet.data, out),
+        }
+    }
 }
 
 impl Stream {
@@ -51,12 +85,14 @@ impl Stream {
     /// # Errors
     /// `InvalidAudio` if there is none that can be decoded; `Internal` if `source` cannot be read.
     pub(super) fn open(source: Box<dyn Source>, length: u64, gaps: Gaps) -> Result<Self> {
-        let stream = MediaSourceStream::new(Box::new(Input { source, length }), Default::default());
-        let container = symphonia::default::get_probe()
-            .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
-            .map_err(unknown_container)?;
-        let (track, decoder) = choose_track(&*container)?;
-        Ok(Self { container, track, decoder, gaps, skip: None, damaged: 0, planes: Vec::new() })
+        let source = Arc::new(Mutex::new(source));
+        let container = probe(Input { source: Arc::clone(&source), length: Some(length) }).or_else(|failure| {
+            // A file that was cut off may lead to places behind its end. Read as a stream, it does not.
+            source.lock().map_or(Ok(()), |mut source| source.rewind()).map_err(unreadable)?;
+            probe(Input { source, length: None }).map_err(|_| unknown_container(failure))
+        })?;
+        let (track, codec) = choose_track(&*container)?;
+        Ok(Self { container, track, codec, gaps, skip: None, damaged: 0 })
     }
 
     /// The silence that was added behind the sound, in samples at `sample_rate` hertz.
@@ -71,17 +107,16 @@ impl Stream {
     /// `Internal` if the source cannot be read.
     pub(super) fn decode(&mut self, out: &mut Vec<f32>) -> Result<Option<u32>> {
         while let Some(packet) = self.next_packet()? {
-            let Ok(sound) = self.decoder.decode(&packet) else {
+            let start = out.len();
+            let Some(Some(rate)) = caught(|| self.codec.decode(&packet, out)) else {
+                out.truncate(start);
                 self.damaged += 1;
                 continue;
             };
             self.damaged = 0;
-            let rate = sound.spec().rate();
             let skip = self.skip.get_or_insert_with(|| self.gaps.in_front(self.track, rate));
-            let dropped = (*skip).min(sound.frames());
+            let dropped = (*skip).min(out.len() - start);
             *skip -= dropped;
-            let start = out.len();
-            mix(&sound, &mut self.planes, out);
             out.drain(start..start + dropped);
             if out.len() > start {
                 return Ok(Some(rate));
@@ -93,7 +128,7 @@ impl Stream {
     /// The next packet of the track.
     fn next_packet(&mut self) -> Result<Option<Packet>> {
         while self.damaged < MOST_DAMAGED {
-            match self.container.next_packet() {
+            match caught(|| self.container.next_packet()).unwrap_or(Ok(None)) {
                 Ok(Some(packet)) if packet.track_id == self.track => return Ok(Some(packet)),
                 Ok(Some(_)) => {}
                 Ok(None) => break,
@@ -102,7 +137,7 @@ impl Stream {
                 Err(Failure::IoError(error)) => return Err(unreadable(error)),
                 // Another stream follows in the same file.
                 Err(Failure::ResetRequired) => match choose_track(&*self.container) {
-                    Ok((track, decoder)) => (self.track, self.decoder, self.skip) = (track, decoder, None),
+                    Ok((track, codec)) => (self.track, self.codec, self.skip) = (track, codec, None),
                     Err(_) => break,
                 },
                 Err(_) => self.damaged += 1,
@@ -112,45 +147,57 @@ impl Stream {
     }
 }
 
-/// A source with its length, as symphonia wants it.
+/// Finds out which container `input` is.
+fn probe(input: Input) -> Result<Box<dyn FormatReader>, Failure> {
+    let stream = MediaSourceStream::new(Box::new(input), Default::default());
+    let probe = symphonia::default::get_probe();
+    caught(|| probe.probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default()))
+        .unwrap_or(Err(Failure::DecodeError("the reader of the container panicked")))
+}
+
+/// A source as symphonia wants it; without a length it is a stream in which it does not jump.
 struct Input {
-    source: Box<dyn Source>,
-    length: u64,
+    source: Arc<Mutex<Box<dyn Source>>>,
+    length: Option<u64>,
+}
+
+impl Input {
+    fn source(&self) -> io::Result<MutexGuard<'_, Box<dyn Source>>> {
+        self.source.lock().map_err(|_| io::Error::other("an earlier read panicked"))
+    }
 }
 
 impl Read for Input {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.source.read(buffer)
+        self.source()?.read(buffer)
     }
 }
 
 impl Seek for Input {
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-        self.source.seek(position)
+        self.source()?.seek(position)
     }
 }
 
 impl MediaSource for Input {
     fn is_seekable(&self) -> bool {
-        true
+        self.length.is_some()
     }
 
     fn byte_len(&self) -> Option<u64> {
-        Some(self.length)
+        self.length
     }
 }
 
 /// The first sound track that can be decoded, the default one before all others.
-fn choose_track(container: &dyn FormatReader) -> Result<(u32, Box<dyn AudioDecoder>)> {
+fn choose_track(container: &dyn FormatReader) -> Result<(u32, Codec)> {
     let is_sound = |track: &&Track| track.codec_params.as_ref().is_some_and(|codec| codec.is_audio());
     let default = container.default_track(TrackType::Audio);
-    let tracks = default.into_iter().chain(container.tracks().iter().filter(is_sound));
     let mut has_sound = false;
-    for track in tracks {
+    for track in default.into_iter().chain(container.tracks().iter().filter(is_sound)) {
         has_sound = true;
-        let Some(codec) = track.codec_params.as_ref().and_then(|codec| codec.audio()) else { continue };
-        if let Ok(decoder) = CODECS.make_audio_decoder(&adapt(codec.clone()), &AudioDecoderOptions::default()) {
-            return Ok((track.id, decoder));
+        if let Some(codec) = track.codec_params.as_ref().and_then(|codec| codec.audio()).and_then(Codec::new) {
+            return Ok((track.id, codec));
         }
     }
     let message = match has_sound {
@@ -160,17 +207,35 @@ fn choose_track(container: &dyn FormatReader) -> Result<(u32, Box<dyn AudioDecod
     Err(Error::new(Kind::InvalidAudio, message))
 }
 
-/// Has Opus decoded to mono at once, and leaves it to [`Gaps`] what to drop in front: the decoder looks at the first
-/// packet only, and does not know of edit lists.
+/// The same codec, such that its decoder takes it and gives what is wanted.
+///
+/// Opus is decoded to mono at once, and [`Gaps`] drop what is in front: the decoder would look at the first packet only,
+/// and does not know of edit lists. Of HE-AAC the core is decoded, which holds all that matters in speech.
 fn adapt(mut codec: AudioCodecParameters) -> AudioCodecParameters {
-    let is_stereo = codec.channels.as_ref().is_some_and(|channels| channels.count() <= 2);
     if codec.codec == CODEC_ID_OPUS {
         codec.extra_data = None;
-        if is_stereo {
+        if codec.channels.as_ref().is_some_and(|channels| channels.count() <= 2) {
             codec.with_channels(layouts::CHANNEL_LAYOUT_MONO);
         }
+    } else if codec.codec == CODEC_ID_AAC
+        && let Some(core) = codec.extra_data.as_deref().and_then(aac_core)
+    {
+        codec.with_extra_data(Box::new(core));
     }
     codec
+}
+
+/// The configuration of the AAC-LC core of an HE-AAC stream that has this one, ISO 14496-3 section 1.6.2.1; `None` for
+/// anything else.
+fn aac_core(config: &[u8]) -> Option<[u8; 2]> {
+    const LOW_COMPLEXITY: u16 = 2;
+    const SBR: u16 = 5;
+    const PARAMETRIC_STEREO: u16 = 29;
+    // Five bits of object type, four of the rate of the core, four of channels, four of the rate with SBR.
+    let bits = u16::from_be_bytes([*config.first()?, *config.get(1)?]);
+    let (object, rate, channels) = (bits >> 11, bits >> 7 & 15, bits >> 3 & 15);
+    let is_usual = (object == SBR || object == PARAMETRIC_STEREO) && rate < 13;
+    is_usual.then(|| (LOW_COMPLEXITY << 11 | rate << 7 | channels << 3).to_be_bytes())
 }
 
 /// Appends the mean of all channels to `out`.
@@ -201,6 +266,11 @@ fn mix_planes(planes: &[&[f32]], out: &mut Vec<f32>) {
     }
 }
 
+/// What `work` gives, or `None` if it panics: some damaged files make a codec or a container overflow.
+fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
 fn unknown_container(failure: Failure) -> Error {
     match failure {
         Failure::IoError(error) if error.kind() != io::ErrorKind::UnexpectedEof => unreadable(error),
@@ -211,5 +281,19 @@ fn unknown_container(failure: Failure) -> Error {
             let message = format!("The start of the file is damaged or cut off. {FORMATS}");
             Error::new(Kind::InvalidAudio, message).with_source(failure)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_he_aac_the_core_is_decoded() {
+        // 24 kHz with SBR to 48 kHz, stereo; the same with parametric stereo from mono; AAC-LC at 44.1 kHz.
+        assert_eq!(aac_core(&[0x2b, 0x11, 0x88, 0x00]), Some([0x13, 0x10]));
+        assert_eq!(aac_core(&[0xeb, 0x09, 0x88, 0x00]), Some([0x13, 0x08]));
+        assert_eq!(aac_core(&[0x12, 0x10]), None);
+        assert_eq!(aac_core(&[]), None);
     }
 }

@@ -195,7 +195,9 @@ mod tests {
             assert_eq!((heard.sample_rate, heard.samples.len()), (rate, length), "{}", format.name());
             let heard = resample(&heard, RATE).unwrap();
             let (shift, likeness) = lag(&heard.samples, &sound, delay);
-            assert_eq!(shift, delay, "{} is shifted", format.name());
+            // Opus itself moves low voices by a sample or two.
+            let tolerance = if format == AudioFormat::Opus { 2 } else { 0 };
+            assert!((shift - delay).abs() <= tolerance, "{} is {shift} samples late", format.name());
             assert!(likeness > 0.98, "{} is only {likeness} alike", format.name());
         }
     }
