@@ -288,7 +288,8 @@ impl Document {
         Ok(document)
     }
 
-    /// Takes over everything from `other`; what has the same name is replaced, be it a model or an alias.
+    /// Takes over everything from `other`; what has the same id is replaced, be it a model or an alias, and names
+    /// that `other` gives away lose their old meaning.
     fn extend(&mut self, other: Document) {
         let replaced = |id: &str| {
             let same = |other: &String| other.eq_ignore_ascii_case(id);
@@ -296,12 +297,24 @@ impl Document {
         };
         self.model.retain(|model| !replaced(&model.id));
         self.alias.retain(|alias| !replaced(&alias.id));
+        let claimed = other.names();
+        let other_names = self.model.iter_mut().map(|model| &mut model.aka);
+        for aka in other_names.chain(self.alias.iter_mut().map(|alias| &mut alias.aka)) {
+            aka.retain(|name| !claimed.contains(&name.to_ascii_lowercase()));
+        }
         self.model.extend(other.model);
         self.alias.extend(other.alias);
         self.languages.extend(other.languages);
         for (engine, names) in other.voices {
             self.voices.entry(engine).or_default().extend(names);
         }
+    }
+
+    /// Every id and every other name in it.
+    fn names(&self) -> BTreeSet<String> {
+        let models = self.model.iter().flat_map(|model| model.aka.iter().chain([&model.id]));
+        let aliases = self.alias.iter().flat_map(|alias| alias.aka.iter().chain([&alias.id]));
+        models.chain(aliases).map(|name| name.to_ascii_lowercase()).collect()
     }
 }
 
@@ -497,20 +510,23 @@ mod tests {
         let catalog = with_user_file(
             r#"
             [[model]]
-            id = "mine"
+            id = "small"
+            aka = ["turbo"]
             name = "Mine"
             task = "transcribe"
             engine = "unheard-of"
             files = [{ name = "a.bin", url = "http://models/a.bin" }, { name = "b.json", url = "http://models/b" }]
             [[alias]]
             id = "whisper-1"
-            models = ["mine", "mynah-demo.en"]
+            models = ["small", "mynah-demo.en"]
             [voices.espeak]
             Rachel = "en-gb"
             "#,
         )
         .expect("good");
-        assert_eq!(first_candidate(&catalog, "openai/whisper-1"), "mine");
+        for name in ["openai/whisper-1", "small", "turbo"] {
+            assert_eq!(first_candidate(&catalog, name), "small");
+        }
         let voices = catalog.voice_aliases("espeak").expect("espeak has aliases");
         assert_eq!((voices["rachel"].as_str(), voices["alloy"].as_str()), ("en-gb", "en-us"));
     }

@@ -18,6 +18,9 @@ const DEMO_ID: &str = "mynah-demo.en";
 /// The engine of files that somebody dropped into the folder.
 const DROPPED_ENGINE: &str = "whisper";
 
+/// The digests of the files of one model, in the format of `sha256sum`.
+const SHA256_SUMS: &str = "SHA256SUMS";
+
 /// The folder with everybody's models.
 #[derive(Debug, Clone)]
 pub struct ModelFolder {
@@ -142,4 +145,45 @@ pub fn unwritable(path: &Path, error: std::io::Error) -> Error {
 /// A file or folder that cannot be read.
 pub fn unreadable(path: &Path, error: std::io::Error) -> Error {
     Error::new(Kind::Unavailable, format!("{} cannot be read: {error}", path.display())).with_source(error)
+}
+
+/// Gives the complete file `part` its name `path`, so that it is either there in full or not at all.
+///
+/// # Errors
+/// `Unavailable` that names the file.
+pub fn put_in_place(part: &Path, path: &Path) -> Result<()> {
+    let file = File::options().write(true).open(part).map_err(|e| unwritable(part, e))?;
+    file.sync_all().map_err(|e| unwritable(part, e))?;
+    std::fs::rename(part, path).map_err(|e| unwritable(path, e))?;
+    // Not every system can sync a folder; without it a power cut may lose the name, never leave half a file.
+    if let Some(Ok(folder)) = path.parent().map(File::open) {
+        let _ = folder.sync_all();
+    }
+    Ok(())
+}
+
+/// Notes the SHA-256 of the file `name`, in the format of `sha256sum`.
+///
+/// # Errors
+/// `Unavailable` that names the file.
+pub fn record_sha256(folder: &Path, name: &str, sha256: &str) -> Result<()> {
+    let path = folder.join(SHA256_SUMS);
+    let mut lines: Vec<String> = recorded(&path).into_iter().filter(|(_, other)| other != name).map(line).collect();
+    lines.push(line((sha256.to_owned(), name.to_owned())));
+    std::fs::write(&path, lines.concat()).map_err(|e| unwritable(&path, e))
+}
+
+/// The SHA-256 of the file `name` as it was when it came.
+pub fn recorded_sha256(folder: &Path, name: &str) -> Option<String> {
+    recorded(&folder.join(SHA256_SUMS)).into_iter().find(|(_, other)| other == name).map(|(sha256, _)| sha256)
+}
+
+fn recorded(path: &Path) -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let lines = text.lines().filter_map(|line| line.split_once("  "));
+    lines.map(|(sha256, name)| (sha256.to_owned(), name.to_owned())).collect()
+}
+
+fn line((sha256, name): (String, String)) -> String {
+    format!("{sha256}  {name}\n")
 }

@@ -6,7 +6,10 @@
 //! the table of engines.
 
 pub mod catalog;
+mod digest;
+mod disk;
 pub mod folder;
 pub mod loaded;
+pub mod pull;
 pub mod registry;
 pub mod voices;

@@ -23,11 +23,15 @@ use std::time::{Duration, Instant};
 /// Engines so light that their slots are not counted against the cores.
 const LIGHT_ENGINES: [&str; 1] = ["espeak"];
 
+/// How long to wait before a download is tried again for the first time; each further time it is twice as long.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+
 /// Every model and every pool. Cheap to clone; all clones are the same registry.
 #[derive(Clone)]
 pub struct Registry {
     pub(super) inner: Arc<Inner>,
     pub(super) voices: Arc<BTreeMap<String, Vec<Voice>>>,
+    pub(super) retry_delay: Duration,
 }
 
 pub(super) struct Inner {
@@ -105,7 +109,7 @@ impl Registry {
             synthesizers: Loaded::default(),
             count: Count::default(),
         };
-        let registry = Self { inner: Arc::new(inner), voices: Arc::default() };
+        let registry = Self { inner: Arc::new(inner), voices: Arc::default(), retry_delay: RETRY_DELAY };
         for id in &config.models.pinned {
             if registry.get(id).is_none() {
                 return Err(Error::invalid("models.pinned", format!("models.pinned names the unknown model `{id}`")));
@@ -118,6 +122,12 @@ impl Registry {
     /// to the engine, which refuses those it does not have.
     pub fn with_voices(mut self, engine: &str, voices: Vec<Voice>) -> Self {
         Arc::make_mut(&mut self.voices).insert(engine.to_owned(), voices);
+        self
+    }
+
+    /// Waits only `delay` before a download is tried again for the first time.
+    pub fn with_retry_delay(mut self, delay: Duration) -> Self {
+        self.retry_delay = delay;
         self
     }
 
@@ -306,7 +316,7 @@ impl Inner {
         self.folder.dropped(&self.catalog).into_iter().find(|model| model.id == id)
     }
 
-    fn check_engine(&self, model: &Model) -> Result<()> {
+    pub(super) fn check_engine(&self, model: &Model) -> Result<()> {
         match model.task {
             ModelTask::Transcribe => self.engines.transcriber(&model.engine).map(drop),
             ModelTask::Speak => self.engines.synthesizer(&model.engine).map(drop),
@@ -390,7 +400,7 @@ fn free_memory() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
 }
 
-fn unknown(id: &str) -> Error {
+pub(super) fn unknown(id: &str) -> Error {
     let message = format!("Unknown model '{id}'. GET /v1/models lists what this server has.");
     Error::new(Kind::NotFound, message).with_param("model").with_code("model_not_found")
 }
