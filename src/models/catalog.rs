@@ -78,7 +78,7 @@ pub struct Model {
 
 impl Model {
     /// A model that no catalog knows, in the one file `name` of `size` bytes.
-    pub fn from_file(id: &str, name: &str, size: u64, engine: &str, task: ModelTask) -> Self {
+    pub(super) fn from_file(id: &str, name: &str, size: u64, engine: &str, task: ModelTask) -> Self {
         let file = ModelFile { name: name.into(), size: Some(size), ..ModelFile::default() };
         Self {
             id: id.into(),
@@ -153,6 +153,11 @@ impl ModelFile {
     /// The size in bytes to reckon with, exact or not.
     pub fn expected_size(&self) -> Option<u64> {
         self.size.or(self.about_mib.map(|mib| mib << 20))
+    }
+
+    /// Whether a digest is published.
+    pub fn has_digest(&self) -> bool {
+        self.sha256.is_some() || self.sha1.is_some() || self.md5.is_some()
     }
 }
 
@@ -340,8 +345,7 @@ fn check_model(model: &Model) -> Result<(), String> {
 }
 
 fn check_file(file: &ModelFile) -> Result<(), String> {
-    let safe = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
-    if !file.name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !file.name.chars().all(safe) {
+    if !is_safe_name(&file.name) {
         return Err("a file name consists of letters, digits, `.`, `_`, `-` and `+`, without a folder".into());
     }
     if !["http://", "https://"].iter().any(|scheme| file.url.starts_with(scheme)) {
@@ -355,6 +359,12 @@ fn check_file(file: &ModelFile) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether `name` is that of a file which stays in its folder on every system.
+pub(super) fn is_safe_name(name: &str) -> bool {
+    let safe = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
+    name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(safe)
 }
 
 fn check_alias(alias: &Alias) -> Result<(), String> {

@@ -3,7 +3,7 @@
 //! A file that is there is complete: downloads and imports get their name only when they have been checked. Loading
 //! and downloading are done elsewhere.
 
-use super::catalog::{Catalog, Model, ModelTask};
+use super::catalog::{Catalog, Model, ModelTask, is_safe_name};
 use crate::engine::Weights;
 use crate::error::{Error, Kind, Result};
 use std::fs::{File, TryLockError};
@@ -75,20 +75,15 @@ impl ModelFolder {
         };
         let names = std::fs::read_dir(&self.path).into_iter().flatten().flatten().map(|entry| entry.file_name());
         let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
-        names.retain(|name| name.ends_with(".bin") && !known(name));
+        names.retain(|name| name.ends_with(".bin") && is_safe_name(name) && !known(name));
         names.sort_unstable();
-        names.iter().filter_map(|name| self.dropped_model(name)).collect()
+        names.iter().filter_map(|name| self.dropped_at(name)).collect()
     }
 
-    /// The model in the file called `name`, or nothing when it is no file.
-    fn dropped_model(&self, name: &str) -> Option<Model> {
+    /// The model in the dropped file called `name`, or nothing when it is no file.
+    fn dropped_at(&self, name: &str) -> Option<Model> {
         let size = std::fs::metadata(self.path.join(name)).ok().filter(|metadata| metadata.is_file())?.len();
-        let id = name.strip_suffix(".bin")?;
-        let mut model = Model::from_file(id, name, size, DROPPED_ENGINE, ModelTask::Transcribe);
-        if id.contains(".en") {
-            model.languages = vec!["en".into()];
-        }
-        Some(model)
+        Some(dropped_model(name.strip_suffix(".bin")?, name, size))
     }
 
     /// Keeps every other pull, import or removal of `model` out, in this process and others, while it is held.
@@ -112,6 +107,15 @@ impl ModelFolder {
     }
 }
 
+/// The model `id` that no catalog knows, in the one file `name` of `size` bytes.
+pub(super) fn dropped_model(id: &str, name: &str, size: u64) -> Model {
+    let mut model = Model::from_file(id, name, size, DROPPED_ENGINE, ModelTask::Transcribe);
+    if id.contains(".en") {
+        model.languages = vec!["en".into()];
+    }
+    model
+}
+
 /// How many bytes the weights at `paths` have.
 pub fn size_of(paths: &[PathBuf]) -> u64 {
     paths.iter().filter_map(|path| std::fs::metadata(path).ok()).map(|metadata| metadata.len()).sum()
@@ -127,6 +131,14 @@ pub fn size_of_weights(weights: &Weights) -> u64 {
         }
         Weights::File(path) => size_of(std::slice::from_ref(path)),
     }
+}
+
+/// `path` with `.suffix` behind its name: where a file grows before it gets its name.
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    name.into()
 }
 
 /// Makes the folder `path` and those above it.

@@ -5,10 +5,12 @@
 //! the names of voices. Nothing here knows an engine by more than its name in
 //! the table of engines.
 
+pub mod bundle;
 pub mod catalog;
 mod digest;
 mod disk;
 pub mod folder;
+pub mod installed;
 pub mod loaded;
 pub mod pull;
 pub mod registry;

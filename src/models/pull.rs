@@ -108,7 +108,7 @@ impl Registry {
 
     async fn pull_file(&self, folder: &Path, file: &ModelFile, report: Report<'_>) -> Result<()> {
         let url = address(file, self.inner.config.models.mirror.as_deref())?;
-        let part = folder.join(format!("{}.part", file.name));
+        let part = folder::with_suffix(&folder.join(&file.name), "part");
         let client = client(&url)?;
         let download = Download { client, url, file, part, folder, retry_delay: self.retry_delay };
         let sha256 = download.run(report).await?;
@@ -335,7 +335,7 @@ impl Download<'_> {
         let bytes = self.part_length();
         report(Progress { file: &self.file.name, phase: Phase::Checking, bytes, total: Some(bytes) });
         let mut published = self.file.clone();
-        if published.sha256.is_none() && published.sha1.is_none() && published.md5.is_none() {
+        if !published.has_digest() {
             published.sha256 = self.state().and_then(|state| state.linked_sha256);
         }
         if self.file.size.is_some_and(|size| size != bytes) {
@@ -362,7 +362,7 @@ impl Download<'_> {
     }
 
     fn state_path(&self) -> PathBuf {
-        self.folder.join(format!("{}.part.json", self.file.name))
+        folder::with_suffix(&self.part, "json")
     }
 
     /// What is known about the bytes that are here, if going on with them is safe: then either the server tells
@@ -370,9 +370,7 @@ impl Download<'_> {
     fn state(&self) -> Option<PartState> {
         let text = std::fs::read(self.state_path()).ok()?;
         let state: PartState = serde_json::from_slice(&text).ok()?;
-        let file = self.file;
-        let digest =
-            file.sha256.is_some() || file.sha1.is_some() || file.md5.is_some() || state.linked_sha256.is_some();
+        let digest = self.file.has_digest() || state.linked_sha256.is_some();
         (state.url == self.url.as_str() && (digest || state.validator.is_some())).then_some(state)
     }
 

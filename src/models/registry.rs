@@ -312,7 +312,7 @@ impl Inner {
         self.folder.paths(model).is_some() && self.check_engine(model).is_ok()
     }
 
-    fn dropped(&self, id: &str) -> Option<Model> {
+    pub(super) fn dropped(&self, id: &str) -> Option<Model> {
         self.folder.dropped(&self.catalog).into_iter().find(|model| model.id == id)
     }
 
@@ -405,7 +405,7 @@ pub(super) fn unknown(id: &str) -> Error {
     Error::new(Kind::NotFound, message).with_param("model").with_code("model_not_found")
 }
 
-fn not_installed(id: &str, model: &Model) -> Error {
+pub(super) fn not_installed(id: &str, model: &Model) -> Error {
     let message = format!("The model '{id}' is not installed. `mynah models pull {}` downloads it.", model.id);
     Error::new(Kind::NotFound, message).with_param("model").with_code("model_not_found")
 }
