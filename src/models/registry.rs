@@ -53,6 +53,8 @@ pub struct ModelInfo {
     pub id: String,
     /// The model behind an alias; `None` for a model itself, and for an alias of which nothing is installed.
     pub resolves_to: Option<String>,
+    /// Whether the name is an alias.
+    pub is_alias: bool,
     /// The name to show to people.
     pub name: String,
     /// What it is for.
@@ -83,6 +85,13 @@ pub struct ModelInfo {
     pub description: String,
     /// When it was published, in seconds since 1970.
     pub created: u64,
+}
+
+impl ModelInfo {
+    /// The id of the model itself, also when it was asked for by an alias.
+    pub fn model_id(&self) -> &str {
+        self.resolves_to.as_deref().unwrap_or(&self.id)
+    }
 }
 
 /// A model that can be loaded.
@@ -149,7 +158,7 @@ impl Registry {
                 let best = inner.best(candidates);
                 let model = best.or_else(|| candidates.first().map(|index| inner.catalog.model(*index)))?;
                 let resolves_to = best.map(|model| model.id.clone());
-                Some(ModelInfo { id: alias.id.clone(), resolves_to, ..self.describe(model) })
+                Some(ModelInfo { id: alias.id.clone(), resolves_to, is_alias: true, ..self.describe(model) })
             }
             None => inner.dropped(id).map(|model| self.describe(&model)),
         }
@@ -164,9 +173,12 @@ impl Registry {
         let found = self.find(id, task)?;
         let info = self.describe(&found.model);
         match self.inner.catalog.find(id) {
-            Some(Named::Alias(alias, _)) => {
-                Ok(ModelInfo { id: alias.id.clone(), resolves_to: Some(found.model.id.clone()), ..info })
-            }
+            Some(Named::Alias(alias, _)) => Ok(ModelInfo {
+                id: alias.id.clone(),
+                resolves_to: Some(found.model.id.clone()),
+                is_alias: true,
+                ..info
+            }),
             _ => Ok(info),
         }
     }
@@ -281,6 +293,7 @@ impl Registry {
         ModelInfo {
             id: model.id.clone(),
             resolves_to: None,
+            is_alias: false,
             name: model.name.clone(),
             task: model.task,
             engine: model.engine.clone(),
@@ -400,7 +413,8 @@ fn free_memory() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
 }
 
-pub(super) fn unknown(id: &str) -> Error {
+/// The error for a name that nobody knows.
+pub fn unknown(id: &str) -> Error {
     let message = format!("Unknown model '{id}'. GET /v1/models lists what this server has.");
     Error::new(Kind::NotFound, message).with_param("model").with_code("model_not_found")
 }

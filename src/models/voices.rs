@@ -43,6 +43,12 @@ impl Registry {
         if voices.is_empty() && !voice.is_empty() {
             return Ok(voice.to_owned());
         }
+        // Of a voice like `de+f3` only the engine knows the variant; it refuses one that it does not have.
+        if let Some((base, _)) = voice.split_once('+')
+            && voices.iter().any(|own| own.id == base)
+        {
+            return Ok(voice.to_owned());
+        }
         let exact = voices.iter().find(|own| own.id == voice);
         let found = exact.or_else(|| voices.iter().find(|own| own.id.eq_ignore_ascii_case(voice)));
         found.map(|own| own.id.clone()).ok_or_else(|| self.unknown_voice(&model, voice))
