@@ -244,7 +244,10 @@ impl Arrived {
         let part = folder::with_suffix(&path, "import");
         self.waiting.push((part.clone(), path, described.sha256.clone()));
         let expected = ModelFile { sha256: Some(described.sha256.clone()), ..file.clone() };
-        let digests = copy(entry, &part, &expected)?;
+        let (digests, length) = copy(entry, &part, &expected)?;
+        if length < described.size {
+            return Err(damaged("it is cut off"));
+        }
         let outcome = digests.compare(&expected).and_then(|()| digests.compare(file));
         outcome.map_err(|reason| damaged(&format!("{}: {reason}", file.name)))
     }
@@ -269,15 +272,16 @@ impl Drop for Arrived {
     }
 }
 
-/// Writes what `reader` gives to `path` and returns its digests.
-fn copy(mut reader: impl Read, path: &Path, file: &ModelFile) -> Result<Digests> {
+/// Writes what `reader` gives to `path` and returns its digests and length.
+fn copy(mut reader: impl Read, path: &Path, file: &ModelFile) -> Result<(Digests, u64)> {
     let mut target = File::create(path).map_err(|e| unwritable(path, e))?;
     let mut hasher = Hasher::new(file);
-    let mut block = vec![0; BLOCK];
+    let (mut block, mut total) = (vec![0; BLOCK], 0);
     loop {
         match reader.read(&mut block).map_err(not_a_bundle)? {
-            0 => return Ok(hasher.finish()),
+            0 => return Ok((hasher.finish(), total)),
             length => {
+                total += length as u64;
                 hasher.update(&block[..length]);
                 target.write_all(&block[..length]).map_err(|e| unwritable(path, e))?;
             }

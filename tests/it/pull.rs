@@ -4,6 +4,7 @@ use mynah::config::Config;
 use mynah::engine::{Cancel, Engines, Factory, Load, TranscribeOptions, Transcriber, Weights};
 use mynah::error::{Error, Kind, Result};
 use mynah::models::catalog::ModelTask;
+use mynah::models::installed::Verdict;
 use mynah::models::pull::Progress;
 use mynah::models::registry::Registry;
 use mynah::transcript::Transcript;
@@ -555,4 +556,122 @@ async fn names_that_lead_nowhere_say_so() {
     machine.install(b"good");
     let error = registry.resolve("small", ModelTask::Speak).expect_err("it only listens");
     assert_eq!((error.kind(), error.param()), (Kind::InvalidRequest, Some("model")));
+}
+
+// --- Looking after what is here
+
+#[tokio::test]
+async fn a_damaged_file_is_found_and_a_removed_model_is_gone() {
+    let body = bytes(10_000);
+    let server = Server::good(body, "a");
+    let machine = Machine::new(&server.url("/small.bin"), "");
+    let registry = machine.registry();
+    registry.pull("small", &mut |_| ()).await.expect("a good server");
+    let verdict = async |id: &str| registry.verify(id).await.expect("installed")[0].verdict.clone();
+    assert_eq!(verdict("vendor/best").await, Verdict::Good, "the digest was noted when the file came");
+    std::fs::write(machine.path("small/small.bin"), b"rotten").expect("writable");
+    assert!(matches!(verdict("small").await, Verdict::Damaged(reason) if reason.contains("SHA-256")));
+
+    let pool = registry.transcriber("small").await.expect("anything else is good");
+    registry.remove("small").expect("it is here");
+    assert!(!machine.path("small").exists() && !registry.get("small").expect("known").installed);
+    drop(pool);
+    assert_eq!(registry.remove("small").expect_err("gone").kind(), Kind::NotFound);
+    for id in ["mynah-demo.en", "vendor/best"] {
+        assert_eq!(registry.remove(id).expect_err(id).kind(), Kind::InvalidRequest);
+    }
+}
+
+#[tokio::test]
+async fn a_file_dropped_into_the_folder_is_a_model() {
+    let machine = Machine::new("http://127.0.0.1:9/small.bin", "");
+    std::fs::create_dir_all(machine.path("")).expect("writable");
+    std::fs::write(machine.path("mine.en.bin"), b"good").expect("writable");
+    std::fs::write(machine.path("ggml-tiny.bin"), b"good").expect("writable");
+    let registry = machine.registry();
+    let mine = registry.get("mine.en").expect("named after its file");
+    assert!(mine.installed && mine.english_only && mine.engine == "whisper");
+    assert!(registry.get("whisper-tiny").expect("known").installed, "the catalog knows this file");
+    assert_eq!(registry.list().iter().filter(|info| info.installed && info.owned_by == "user").count(), 1);
+    registry.remove("mine.en").expect("it is here");
+    assert!(registry.get("mine.en").is_none());
+}
+
+// --- Bundles
+
+/// A bundle of `small` and of a dropped model, and the machine it is from.
+async fn bundle() -> (Machine, PathBuf) {
+    let machine = Machine::with_small(&bytes(100_000));
+    std::fs::write(machine.path("mine.bin"), b"my weights").expect("writable");
+    let path = machine.folder.path().join("models.tar");
+    let exported = machine.registry().export(&["vendor/best".into(), "mine".into(), "small".into()], &path).await;
+    assert_eq!(exported.expect("both are here"), ["small", "mine"]);
+    (machine, path)
+}
+
+#[tokio::test]
+async fn a_bundle_carries_models_to_a_machine_without_network() {
+    let (_source, path) = bundle().await;
+    let mut machine = Machine::new("http://127.0.0.1:9/small.bin", "");
+    machine.config.offline = true;
+    let registry = machine.registry();
+    assert_eq!(registry.import(&path).await.expect("a good bundle"), ["small", "mine"]);
+    assert_eq!(machine.pulled(), Some(bytes(100_000)));
+    assert!(registry.get("mine").expect("dropped").installed);
+    assert_eq!(registry.verify("small").await.expect("installed")[0].verdict, Verdict::Good);
+    registry.transcriber("vendor/best").await.expect("it works at once");
+}
+
+#[tokio::test]
+async fn a_tampered_bundle_installs_nothing() {
+    let (_source, path) = bundle().await;
+    let good = std::fs::read(&path).expect("the bundle");
+    let replaced = |from: &str, to: &str| {
+        assert_eq!(from.len(), to.len());
+        let mut bytes = good.clone();
+        let at = bytes.windows(from.len()).position(|window| window == from.as_bytes()).expect("it is in there");
+        bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
+        bytes
+    };
+    let mut flipped = good.clone();
+    flipped[100_000] ^= 1;
+    let cases = [
+        ("a bit", flipped, "SHA-256"),
+        ("cut", good[..90_000].to_vec(), "cut off"),
+        ("no tar", b"hello".repeat(1000), "not a bundle"),
+        ("format", replaced("\"format\":1", "\"format\":7"), "format 7"),
+        ("size", replaced("\"size\":10,", "\"size\":11,"), "another size"),
+        ("unknown", replaced("\"small.bin\"", "\"other.bin\""), "not in the catalog"),
+        ("traversal", replaced("\"mine.bin\"", "\"../e.bin\""), "not in the catalog"),
+    ];
+    for (name, bytes, expected) in cases {
+        let machine = Machine::new("http://127.0.0.1:9/small.bin", "");
+        let tampered = machine.folder.path().join("tampered.tar");
+        std::fs::write(&tampered, bytes).expect("writable");
+        let error = machine.registry().import(&tampered).await.expect_err(name);
+        assert_eq!(error.kind(), Kind::InvalidRequest, "{name}");
+        assert!(error.message().contains(expected), "{name}: {error}");
+        assert!(machine.pulled().is_none() && !machine.path("mine.bin").exists(), "{name}");
+        assert!(!machine.path("small/small.bin.import").exists(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_bundle_whose_list_was_tampered_with_too_is_caught_by_the_catalog() {
+    let (_source, path) = bundle().await;
+    let machine = Machine::new("http://127.0.0.1:9/small.bin", &format!(", sha1 = '{}'", sha1(b"the published file")));
+    let error = machine.registry().import(&path).await.expect_err("other bytes than published");
+    assert!(error.message().contains("SHA-1"), "{error}");
+    assert!(machine.pulled().is_none());
+}
+
+#[tokio::test]
+async fn only_what_is_here_can_be_exported() {
+    let machine = Machine::new("http://127.0.0.1:9/small.bin", "");
+    let path = machine.folder.path().join("models.tar");
+    let kind = async |id: &str| machine.registry().export(&[id.to_owned()], &path).await.expect_err(id).kind();
+    assert_eq!(kind("small").await, Kind::NotFound);
+    assert_eq!(kind("nobody").await, Kind::NotFound);
+    assert_eq!(kind("mynah-demo.en").await, Kind::InvalidRequest);
+    assert!(!path.exists());
 }
