@@ -90,10 +90,10 @@ fn list(models: &Registry, args: &ListArgs, out: Out<'_>) -> Result<()> {
         return print(out, &text);
     }
     let (aliases, own): (Vec<_>, Vec<_>) = all.iter().partition(|info| info.is_alias);
-    let mut text = format!("{:<30} {:<15} {:>9}  {}\n", "MODEL", "TASK", "SIZE", "STATE");
+    let mut text = format!("{:<30} {:<15} {:>10}  {}\n", "MODEL", "TASK", "SIZE", "STATE");
     for info in own {
         let size = info.size.map(|size| HumanBytes(size).to_string()).unwrap_or_default();
-        let _ = writeln!(text, "{:<30} {:<15} {size:>9}  {}", info.id, info.task.describe(), state(info));
+        let _ = writeln!(text, "{:<30} {:<15} {size:>10}  {}", info.id, info.task.describe(), state(info));
     }
     let _ = writeln!(text, "\n{:<30} STANDS FOR", "ALIAS");
     for info in aliases {

@@ -6,6 +6,8 @@
 use super::catalog::{Catalog, Model, ModelTask, is_safe_name};
 use crate::engine::Weights;
 use crate::error::{Error, Kind, Result};
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -41,6 +43,12 @@ impl ModelFolder {
     /// Where the files of `model` belong.
     pub fn of(&self, model: &Model) -> PathBuf {
         self.path.join(&model.id)
+    }
+
+    /// One look at the folder, for questions about many models.
+    pub fn glance(&self) -> Glance {
+        let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
+        Glance { names: entries.map(|entry| entry.file_name()).collect() }
     }
 
     /// The weights of `model`, if all of them are here.
@@ -104,6 +112,19 @@ impl ModelFolder {
             }
             Err(TryLockError::Error(error)) => Err(unwritable(&path, error)),
         }
+    }
+}
+
+/// The names in the folder of models.
+pub struct Glance {
+    names: HashSet<OsString>,
+}
+
+impl Glance {
+    /// Whether it is worth looking for the files of `model`.
+    pub fn may_have(&self, model: &Model) -> bool {
+        let there = |name: &str| self.names.contains(OsStr::new(name));
+        model.built_in || there(&model.id) || model.files.iter().any(|file| there(&file.name))
     }
 }
 

@@ -30,7 +30,7 @@ const MAX_DELAY: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a server may send nothing.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// How often a file may be larger than its approximate size says.
+/// By which factor a file may be larger or smaller than its approximate size says.
 const APPROXIMATE: u64 = 2;
 
 /// How far a pull is.
@@ -394,10 +394,10 @@ impl Download<'_> {
     /// Compares what the server announces with the catalog.
     fn check_size(&self, total: Option<u64>) -> Result<()> {
         let Some(total) = total else { return Ok(()) };
-        let exact = self.file.size.is_some_and(|size| size != total);
-        if exact || self.limit().is_some_and(|limit| total > limit) {
+        let Some(expected) = self.file.expected_size() else { return Ok(()) };
+        let factor = if self.file.size.is_some() { 1 } else { APPROXIMATE };
+        if total > expected.saturating_mul(factor) || total.saturating_mul(factor) < expected {
             self.discard();
-            let expected = self.file.expected_size().unwrap_or_default();
             let reason = format!("the server announces {total} bytes, the catalog says {expected}");
             return Err(self.wrong_bytes(&reason));
         }
@@ -442,7 +442,7 @@ impl Download<'_> {
                 format!(" The {} MiB that have arrived are kept: the same command goes on with them.", bytes >> 20)
             }
         };
-        Error::new(Kind::Unavailable, format!("giving up: {error}.{kept}")).with_source(error)
+        Error::new(Kind::Unavailable, format!("giving up: {error}.{kept}"))
     }
 }
 

@@ -316,8 +316,9 @@ impl Registry {
 impl Inner {
     /// The first of `candidates` that is installed and has its engine.
     fn best(&self, candidates: &[usize]) -> Option<&Arc<Model>> {
+        let glance = self.folder.glance();
         let mut models = candidates.iter().map(|index| self.catalog.model(*index));
-        models.find(|model| self.is_ready(model))
+        models.find(|model| glance.may_have(model) && self.is_ready(model))
     }
 
     /// Whether `model` is installed and has its engine.

@@ -352,6 +352,11 @@ async fn sizes_that_cannot_be_true_are_refused() {
     let machine = Machine::new(&server.url("/small.bin"), &exact);
     assert!(message(machine.pull().await).contains("announces 40000 bytes"));
 
+    // It announces a hundredth of the approximate size: an error page, most likely.
+    let server = Server::good(bytes(40_000), "a");
+    let machine = Machine::new(&server.url("/small.bin"), ", about_mib = 4");
+    assert!(message(machine.pull().await).contains("announces 40000 bytes"));
+
     // It announces more than it ever sends.
     let served = body.clone();
     let server = Server::start(move |_, request, answer| {
