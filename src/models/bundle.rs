@@ -10,7 +10,8 @@
 //! none of it: where a file goes is decided by the catalog of the machine, never by the archive; sizes and digests are
 //! checked against the manifest and the catalog; nothing is in place before everything has been checked.
 
-use super::catalog::{Model, ModelFile, Named, is_safe_name};
+use super::catalog::{Model, ModelFile, Named};
+use super::catalog_file::is_safe_name;
 use super::digest::{Digests, Hasher};
 use super::disk::check_space;
 use super::folder::{self, create_dir, unreadable, unwritable};

@@ -3,7 +3,8 @@
 //! A file that is there is complete: downloads and imports get their name only when they have been checked. Loading
 //! and downloading are done elsewhere.
 
-use super::catalog::{Catalog, Model, ModelTask, is_safe_name};
+use super::catalog::{Catalog, Model, ModelTask};
+use super::catalog_file::is_safe_name;
 use crate::engine::Weights;
 use crate::error::{Error, Kind, Result};
 use std::collections::HashSet;
