@@ -20,6 +20,7 @@ mod disk;
 pub mod folder;
 pub mod installed;
 pub mod loaded;
+mod memory;
 pub mod pull;
 pub mod registry;
 pub mod voices;

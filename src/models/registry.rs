@@ -6,6 +6,7 @@
 use super::catalog::{Catalog, Model, ModelTask, Named};
 use super::folder::{self, ModelFolder};
 use super::loaded::{Count, Loaded};
+use super::memory::check_memory;
 use crate::audio::Pcm;
 use crate::config::{Config, EngineConfig};
 use crate::engine::pool::{Cores, Pool, PoolOptions, Priority};
@@ -359,7 +360,7 @@ impl Inner {
     where
         E: ?Sized + Send + 'static,
     {
-        check_memory(weights)?;
+        check_memory(folder::size_of_weights(weights))?;
         let cache_dir = self.config.data_dir.join("cache");
         let factory: Factory<E> = loader(&Load { weights, config: &self.config.engine, cache_dir: &cache_dir })?;
         let in_memory = self.count.one_more();
@@ -397,21 +398,6 @@ async fn say_a_word(pool: &SynthesizerPool, voice: String) -> Result<()> {
     let said = pool
         .run(Priority::Interactive, move |engine, cancel| engine.synthesize("a", &options, cancel, &mut |_| Ok(())));
     said.await
-}
-
-/// Refuses weights that are larger than the free memory: the attempt could cost other models or the process.
-fn check_memory(weights: &Weights) -> Result<()> {
-    let size = folder::size_of_weights(weights);
-    let Some(free) = free_memory().filter(|free| *free < size) else { return Ok(()) };
-    let message = format!("it needs {} MiB of memory and only {} MiB are free", size >> 20, free >> 20);
-    Err(Error::new(Kind::Unavailable, message))
-}
-
-/// Bytes of memory that can be had without swapping, where the system tells.
-fn free_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
 }
 
 /// The error for a name that nobody knows.
