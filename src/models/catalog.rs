@@ -1,19 +1,18 @@
 //! What can be asked for: models with their files, and the names that stand for them.
 //!
 //! The catalog in the binary is `models/catalog.toml`, which also documents the format; a file of the user's own in
-//! the same format extends and overrides it. What is on the disk is not known here.
+//! the same format extends and overrides it; reading and checking is in `catalog_file.rs`. What is on the disk is not
+//! known here.
 
+use super::catalog_file::{Document, broken, candidates, expand, names};
 use crate::engine::Voice;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 const BUILT_IN: &str = include_str!("../../models/catalog.toml");
-
-/// The longest id of a model, in bytes: it is also the name of a folder.
-const MAX_ID: usize = 128;
 
 /// What a model is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +77,7 @@ pub struct Model {
 
 impl Model {
     /// A model that no catalog knows, in the one file `name` of `size` bytes.
-    pub fn from_file(id: &str, name: &str, size: u64, engine: &str, task: ModelTask) -> Self {
+    pub(super) fn from_file(id: &str, name: &str, size: u64, engine: &str, task: ModelTask) -> Self {
         let file = ModelFile { name: name.into(), size: Some(size), ..ModelFile::default() };
         Self {
             id: id.into(),
@@ -154,6 +153,11 @@ impl ModelFile {
     pub fn expected_size(&self) -> Option<u64> {
         self.size.or(self.about_mib.map(|mib| mib << 20))
     }
+
+    /// Whether a digest is published.
+    pub fn has_digest(&self) -> bool {
+        self.sha256.is_some() || self.sha1.is_some() || self.md5.is_some()
+    }
 }
 
 /// A name that stands for the first of some models that is installed.
@@ -166,7 +170,7 @@ pub struct Alias {
     #[serde(default)]
     pub aka: Vec<String>,
     /// Models or other aliases, best first.
-    models: Vec<String>,
+    pub(super) models: Vec<String>,
 }
 
 /// What a name in the catalog means.
@@ -176,16 +180,6 @@ pub enum Named<'a> {
     Model(&'a Arc<Model>),
     /// Another name, and the models it may stand for, best first.
     Alias(&'a Alias, &'a [usize]),
-}
-
-/// One file in the catalog format.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Document {
-    model: Vec<Model>,
-    alias: Vec<Alias>,
-    voices: BTreeMap<String, BTreeMap<String, String>>,
-    languages: BTreeMap<String, Vec<String>>,
 }
 
 /// Every model and every name. Checked once; afterwards all references hold.
@@ -198,9 +192,12 @@ pub struct Catalog {
     names: BTreeMap<String, Target>,
 }
 
+/// What a name leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Target {
+pub(super) enum Target {
+    /// The index of a model.
     Model(usize),
+    /// The index of an alias.
     Alias(usize),
 }
 
@@ -267,172 +264,6 @@ impl Catalog {
     }
 }
 
-impl Document {
-    fn parse(text: &str, origin: &str) -> Result<Self> {
-        let mut document: Self = toml::from_str(text).map_err(|e| broken(origin, e))?;
-        for names in document.voices.values_mut() {
-            *names =
-                std::mem::take(names).into_iter().map(|(name, voice)| (name.to_ascii_lowercase(), voice)).collect();
-        }
-        let mut seen = BTreeSet::new();
-        let ids = document.model.iter().map(|model| &model.id).chain(document.alias.iter().map(|alias| &alias.id));
-        if let Some(twice) = ids.into_iter().find(|id| !seen.insert(id.to_ascii_lowercase())) {
-            return Err(broken(origin, format!("`{twice}` is there twice")));
-        }
-        for model in &document.model {
-            check_model(model).map_err(|reason| broken(origin, format!("model `{}`: {reason}", model.id)))?;
-        }
-        for alias in &document.alias {
-            check_alias(alias).map_err(|reason| broken(origin, format!("alias `{}`: {reason}", alias.id)))?;
-        }
-        Ok(document)
-    }
-
-    /// Takes over everything from `other`; what has the same name is replaced, be it a model or an alias.
-    fn extend(&mut self, other: Document) {
-        let replaced = |id: &str| {
-            let same = |other: &String| other.eq_ignore_ascii_case(id);
-            other.model.iter().any(|model| same(&model.id)) || other.alias.iter().any(|alias| same(&alias.id))
-        };
-        self.model.retain(|model| !replaced(&model.id));
-        self.alias.retain(|alias| !replaced(&alias.id));
-        self.model.extend(other.model);
-        self.alias.extend(other.alias);
-        self.languages.extend(other.languages);
-        for (engine, names) in other.voices {
-            self.voices.entry(engine).or_default().extend(names);
-        }
-    }
-}
-
-fn check_model(model: &Model) -> Result<(), String> {
-    let safe = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if !model.id.starts_with(|c: char| c.is_ascii_alphanumeric()) || !model.id.chars().all(safe) {
-        return Err("an id consists of letters, digits, `.`, `_` and `-`, and begins with a letter or digit".into());
-    }
-    if model.id.len() > MAX_ID {
-        return Err(format!("an id has at most {MAX_ID} characters"));
-    }
-    if model.built_in != model.files.is_empty() {
-        return Err("a model is either built in or has files".into());
-    }
-    let mut seen = BTreeSet::new();
-    for file in &model.files {
-        check_file(file).map_err(|reason| format!("file `{}`: {reason}", file.name))?;
-        if !seen.insert(file.name.to_ascii_lowercase()) {
-            return Err(format!("file `{}` is there twice", file.name));
-        }
-    }
-    Ok(())
-}
-
-fn check_file(file: &ModelFile) -> Result<(), String> {
-    let safe = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
-    if !file.name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !file.name.chars().all(safe) {
-        return Err("a file name consists of letters, digits, `.`, `_`, `-` and `+`, without a folder".into());
-    }
-    if !["http://", "https://"].iter().any(|scheme| file.url.starts_with(scheme)) {
-        return Err("its url must begin with https:// or http://".into());
-    }
-    let digests = [("sha256", &file.sha256, 64), ("sha1", &file.sha1, 40), ("md5", &file.md5, 32)];
-    for (name, digest, length) in digests {
-        let good = |text: &String| text.len() == length && text.chars().all(|c| c.is_ascii_hexdigit());
-        if !digest.as_ref().is_none_or(good) {
-            return Err(format!("its {name} must have {length} hexadecimal digits"));
-        }
-    }
-    Ok(())
-}
-
-fn check_alias(alias: &Alias) -> Result<(), String> {
-    if alias.id.trim().is_empty() || alias.id.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("an id has no spaces".into());
-    }
-    if alias.models.is_empty() {
-        return Err("it names no model".into());
-    }
-    Ok(())
-}
-
-/// `languages` with every `@set` replaced by its members.
-fn expand(languages: &[String], sets: &BTreeMap<String, Vec<String>>) -> Result<Vec<String>, String> {
-    let mut expanded = Vec::new();
-    for language in languages {
-        match language.strip_prefix('@') {
-            None => expanded.push(language.clone()),
-            Some(set) => {
-                expanded.extend_from_slice(sets.get(set).ok_or_else(|| format!("there is no `languages.{set}`"))?)
-            }
-        }
-    }
-    Ok(expanded)
-}
-
-/// Every accepted name. Ids come first, then other names, then the ids of aliases without their vendor.
-fn names(models: &[Model], aliases: &[Alias]) -> Result<BTreeMap<String, Target>, String> {
-    let mut names = BTreeMap::new();
-    let ids = models.iter().enumerate().map(|(index, model)| (&model.id, &model.aka, Target::Model(index)));
-    let ids = ids.chain(aliases.iter().enumerate().map(|(index, alias)| (&alias.id, &alias.aka, Target::Alias(index))));
-    let ids: Vec<_> = ids.collect();
-    for (id, _, target) in &ids {
-        names.insert(id.to_ascii_lowercase(), *target);
-    }
-    for (id, aka, target) in &ids {
-        for name in aka.iter() {
-            let taken = names.insert(name.to_ascii_lowercase(), *target);
-            if taken.is_some_and(|other| other != *target) {
-                return Err(format!("`{name}`, another name of `{id}`, is already the name of something else"));
-            }
-        }
-    }
-    for (id, _, target) in &ids {
-        if let Some((_, bare)) = id.split_once('/') {
-            names.entry(bare.to_ascii_lowercase()).or_insert(*target);
-        }
-    }
-    Ok(names)
-}
-
-/// The models that `alias` may stand for, best first, through other aliases.
-fn candidates(
-    alias: &Alias,
-    models: &[Model],
-    aliases: &[Alias],
-    names: &BTreeMap<String, Target>,
-) -> Result<Vec<usize>, String> {
-    let mut found: Vec<usize> = Vec::new();
-    // Each entry is a name still to be followed and the aliases that led to it.
-    let mut open: Vec<(&str, Vec<&str>)> = steps(alias, &[]);
-    while let Some((name, path)) = open.pop() {
-        match names.get(&name.to_ascii_lowercase()) {
-            None => return Err(format!("there is no model `{name}`")),
-            Some(Target::Model(index)) if !found.contains(index) => found.push(*index),
-            Some(Target::Model(_)) => {}
-            Some(Target::Alias(index)) => {
-                let next = &aliases[*index];
-                if path.contains(&next.id.as_str()) {
-                    return Err(format!("it leads back to itself through `{}`", next.id));
-                }
-                open.extend(steps(next, &path));
-            }
-        }
-    }
-    if found.iter().any(|index| models[*index].task != models[found[0]].task) {
-        return Err("it mixes speech to text and text to speech".into());
-    }
-    Ok(found)
-}
-
-/// What follows from `alias`, last first, so that the best is popped first.
-fn steps<'a>(alias: &'a Alias, path: &[&'a str]) -> Vec<(&'a str, Vec<&'a str>)> {
-    let path: Vec<&str> = path.iter().copied().chain([alias.id.as_str()]).collect();
-    alias.models.iter().rev().map(|name| (name.as_str(), path.clone())).collect()
-}
-
-fn broken(origin: &str, reason: impl std::fmt::Display) -> Error {
-    Error::new(Kind::InvalidRequest, format!("{origin} is wrong: {reason}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -497,20 +328,23 @@ mod tests {
         let catalog = with_user_file(
             r#"
             [[model]]
-            id = "mine"
+            id = "small"
+            aka = ["turbo"]
             name = "Mine"
             task = "transcribe"
             engine = "unheard-of"
             files = [{ name = "a.bin", url = "http://models/a.bin" }, { name = "b.json", url = "http://models/b" }]
             [[alias]]
             id = "whisper-1"
-            models = ["mine", "mynah-demo.en"]
+            models = ["small", "mynah-demo.en"]
             [voices.espeak]
             Rachel = "en-gb"
             "#,
         )
         .expect("good");
-        assert_eq!(first_candidate(&catalog, "openai/whisper-1"), "mine");
+        for name in ["openai/whisper-1", "small", "turbo"] {
+            assert_eq!(first_candidate(&catalog, name), "small");
+        }
         let voices = catalog.voice_aliases("espeak").expect("espeak has aliases");
         assert_eq!((voices["rachel"].as_str(), voices["alloy"].as_str()), ("en-gb", "en-us"));
     }

@@ -4,8 +4,11 @@
 //! and downloading are done elsewhere.
 
 use super::catalog::{Catalog, Model, ModelTask};
+use super::catalog_file::is_safe_name;
 use crate::engine::Weights;
 use crate::error::{Error, Kind, Result};
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +20,9 @@ const DEMO_ID: &str = "mynah-demo.en";
 
 /// The engine of files that somebody dropped into the folder.
 const DROPPED_ENGINE: &str = "whisper";
+
+/// The digests of the files of one model, in the format of `sha256sum`.
+const SHA256_SUMS: &str = "SHA256SUMS";
 
 /// The folder with everybody's models.
 #[derive(Debug, Clone)]
@@ -38,6 +44,12 @@ impl ModelFolder {
     /// Where the files of `model` belong.
     pub fn of(&self, model: &Model) -> PathBuf {
         self.path.join(&model.id)
+    }
+
+    /// One look at the folder, for questions about many models.
+    pub fn glance(&self) -> Glance {
+        let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
+        Glance { names: entries.map(|entry| entry.file_name()).collect() }
     }
 
     /// The weights of `model`, if all of them are here.
@@ -72,20 +84,15 @@ impl ModelFolder {
         };
         let names = std::fs::read_dir(&self.path).into_iter().flatten().flatten().map(|entry| entry.file_name());
         let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
-        names.retain(|name| name.ends_with(".bin") && !known(name));
+        names.retain(|name| name.ends_with(".bin") && is_safe_name(name) && !known(name));
         names.sort_unstable();
-        names.iter().filter_map(|name| self.dropped_model(name)).collect()
+        names.iter().filter_map(|name| self.dropped_at(name)).collect()
     }
 
-    /// The model in the file called `name`, or nothing when it is no file.
-    fn dropped_model(&self, name: &str) -> Option<Model> {
+    /// The model in the dropped file called `name`, or nothing when it is no file.
+    fn dropped_at(&self, name: &str) -> Option<Model> {
         let size = std::fs::metadata(self.path.join(name)).ok().filter(|metadata| metadata.is_file())?.len();
-        let id = name.strip_suffix(".bin")?;
-        let mut model = Model::from_file(id, name, size, DROPPED_ENGINE, ModelTask::Transcribe);
-        if id.contains(".en") {
-            model.languages = vec!["en".into()];
-        }
-        Some(model)
+        Some(dropped_model(name.strip_suffix(".bin")?, name, size))
     }
 
     /// Keeps every other pull, import or removal of `model` out, in this process and others, while it is held.
@@ -109,6 +116,28 @@ impl ModelFolder {
     }
 }
 
+/// The names in the folder of models.
+pub struct Glance {
+    names: HashSet<OsString>,
+}
+
+impl Glance {
+    /// Whether it is worth looking for the files of `model`.
+    pub fn may_have(&self, model: &Model) -> bool {
+        let there = |name: &str| self.names.contains(OsStr::new(name));
+        model.built_in || there(&model.id) || model.files.iter().any(|file| there(&file.name))
+    }
+}
+
+/// The model `id` that no catalog knows, in the one file `name` of `size` bytes.
+pub(super) fn dropped_model(id: &str, name: &str, size: u64) -> Model {
+    let mut model = Model::from_file(id, name, size, DROPPED_ENGINE, ModelTask::Transcribe);
+    if id.contains(".en") {
+        model.languages = vec!["en".into()];
+    }
+    model
+}
+
 /// How many bytes the weights at `paths` have.
 pub fn size_of(paths: &[PathBuf]) -> u64 {
     paths.iter().filter_map(|path| std::fs::metadata(path).ok()).map(|metadata| metadata.len()).sum()
@@ -124,6 +153,14 @@ pub fn size_of_weights(weights: &Weights) -> u64 {
         }
         Weights::File(path) => size_of(std::slice::from_ref(path)),
     }
+}
+
+/// `path` with `.suffix` behind its name: where a file grows before it gets its name.
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    name.into()
 }
 
 /// Makes the folder `path` and those above it.
@@ -142,4 +179,45 @@ pub fn unwritable(path: &Path, error: std::io::Error) -> Error {
 /// A file or folder that cannot be read.
 pub fn unreadable(path: &Path, error: std::io::Error) -> Error {
     Error::new(Kind::Unavailable, format!("{} cannot be read: {error}", path.display())).with_source(error)
+}
+
+/// Gives the complete file `part` its name `path`, so that it is either there in full or not at all.
+///
+/// # Errors
+/// `Unavailable` that names the file.
+pub fn put_in_place(part: &Path, path: &Path) -> Result<()> {
+    let file = File::options().write(true).open(part).map_err(|e| unwritable(part, e))?;
+    file.sync_all().map_err(|e| unwritable(part, e))?;
+    std::fs::rename(part, path).map_err(|e| unwritable(path, e))?;
+    // Not every system can sync a folder; without it a power cut may lose the name, never leave half a file.
+    if let Some(Ok(folder)) = path.parent().map(File::open) {
+        let _ = folder.sync_all();
+    }
+    Ok(())
+}
+
+/// Notes the SHA-256 of the file `name`, in the format of `sha256sum`.
+///
+/// # Errors
+/// `Unavailable` that names the file.
+pub fn record_sha256(folder: &Path, name: &str, sha256: &str) -> Result<()> {
+    let path = folder.join(SHA256_SUMS);
+    let mut lines: Vec<String> = recorded(&path).into_iter().filter(|(_, other)| other != name).map(line).collect();
+    lines.push(line((sha256.to_owned(), name.to_owned())));
+    std::fs::write(&path, lines.concat()).map_err(|e| unwritable(&path, e))
+}
+
+/// The SHA-256 of the file `name` as it was when it came.
+pub fn recorded_sha256(folder: &Path, name: &str) -> Option<String> {
+    recorded(&folder.join(SHA256_SUMS)).into_iter().find(|(_, other)| other == name).map(|(sha256, _)| sha256)
+}
+
+fn recorded(path: &Path) -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let lines = text.lines().filter_map(|line| line.split_once("  "));
+    lines.map(|(sha256, name)| (sha256.to_owned(), name.to_owned())).collect()
+}
+
+fn line((sha256, name): (String, String)) -> String {
+    format!("{sha256}  {name}\n")
 }

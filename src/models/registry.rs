@@ -6,6 +6,7 @@
 use super::catalog::{Catalog, Model, ModelTask, Named};
 use super::folder::{self, ModelFolder};
 use super::loaded::{Count, Loaded};
+use super::memory::check_memory;
 use crate::audio::Pcm;
 use crate::config::{Config, EngineConfig};
 use crate::engine::pool::{Cores, Pool, PoolOptions, Priority};
@@ -23,11 +24,15 @@ use std::time::{Duration, Instant};
 /// Engines so light that their slots are not counted against the cores.
 const LIGHT_ENGINES: [&str; 1] = ["espeak"];
 
+/// How long to wait before a download is tried again for the first time; each further time it is twice as long.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+
 /// Every model and every pool. Cheap to clone; all clones are the same registry.
 #[derive(Clone)]
 pub struct Registry {
     pub(super) inner: Arc<Inner>,
     pub(super) voices: Arc<BTreeMap<String, Vec<Voice>>>,
+    pub(super) retry_delay: Duration,
 }
 
 pub(super) struct Inner {
@@ -49,6 +54,8 @@ pub struct ModelInfo {
     pub id: String,
     /// The model behind an alias; `None` for a model itself, and for an alias of which nothing is installed.
     pub resolves_to: Option<String>,
+    /// Whether the name is an alias.
+    pub is_alias: bool,
     /// The name to show to people.
     pub name: String,
     /// What it is for.
@@ -81,6 +88,13 @@ pub struct ModelInfo {
     pub created: u64,
 }
 
+impl ModelInfo {
+    /// The id of the model itself, also when it was asked for by an alias.
+    pub fn model_id(&self) -> &str {
+        self.resolves_to.as_deref().unwrap_or(&self.id)
+    }
+}
+
 /// A model that can be loaded.
 struct Found {
     model: Arc<Model>,
@@ -105,7 +119,7 @@ impl Registry {
             synthesizers: Loaded::default(),
             count: Count::default(),
         };
-        let registry = Self { inner: Arc::new(inner), voices: Arc::default() };
+        let registry = Self { inner: Arc::new(inner), voices: Arc::default(), retry_delay: RETRY_DELAY };
         for id in &config.models.pinned {
             if registry.get(id).is_none() {
                 return Err(Error::invalid("models.pinned", format!("models.pinned names the unknown model `{id}`")));
@@ -118,6 +132,12 @@ impl Registry {
     /// to the engine, which refuses those it does not have.
     pub fn with_voices(mut self, engine: &str, voices: Vec<Voice>) -> Self {
         Arc::make_mut(&mut self.voices).insert(engine.to_owned(), voices);
+        self
+    }
+
+    /// Waits only `delay` before a download is tried again for the first time.
+    pub fn with_retry_delay(mut self, delay: Duration) -> Self {
+        self.retry_delay = delay;
         self
     }
 
@@ -139,7 +159,7 @@ impl Registry {
                 let best = inner.best(candidates);
                 let model = best.or_else(|| candidates.first().map(|index| inner.catalog.model(*index)))?;
                 let resolves_to = best.map(|model| model.id.clone());
-                Some(ModelInfo { id: alias.id.clone(), resolves_to, ..self.describe(model) })
+                Some(ModelInfo { id: alias.id.clone(), resolves_to, is_alias: true, ..self.describe(model) })
             }
             None => inner.dropped(id).map(|model| self.describe(&model)),
         }
@@ -154,9 +174,12 @@ impl Registry {
         let found = self.find(id, task)?;
         let info = self.describe(&found.model);
         match self.inner.catalog.find(id) {
-            Some(Named::Alias(alias, _)) => {
-                Ok(ModelInfo { id: alias.id.clone(), resolves_to: Some(found.model.id.clone()), ..info })
-            }
+            Some(Named::Alias(alias, _)) => Ok(ModelInfo {
+                id: alias.id.clone(),
+                resolves_to: Some(found.model.id.clone()),
+                is_alias: true,
+                ..info
+            }),
             _ => Ok(info),
         }
     }
@@ -271,6 +294,7 @@ impl Registry {
         ModelInfo {
             id: model.id.clone(),
             resolves_to: None,
+            is_alias: false,
             name: model.name.clone(),
             task: model.task,
             engine: model.engine.clone(),
@@ -293,8 +317,9 @@ impl Registry {
 impl Inner {
     /// The first of `candidates` that is installed and has its engine.
     fn best(&self, candidates: &[usize]) -> Option<&Arc<Model>> {
+        let glance = self.folder.glance();
         let mut models = candidates.iter().map(|index| self.catalog.model(*index));
-        models.find(|model| self.is_ready(model))
+        models.find(|model| glance.may_have(model) && self.is_ready(model))
     }
 
     /// Whether `model` is installed and has its engine.
@@ -302,11 +327,11 @@ impl Inner {
         self.folder.paths(model).is_some() && self.check_engine(model).is_ok()
     }
 
-    fn dropped(&self, id: &str) -> Option<Model> {
+    pub(super) fn dropped(&self, id: &str) -> Option<Model> {
         self.folder.dropped(&self.catalog).into_iter().find(|model| model.id == id)
     }
 
-    fn check_engine(&self, model: &Model) -> Result<()> {
+    pub(super) fn check_engine(&self, model: &Model) -> Result<()> {
         match model.task {
             ModelTask::Transcribe => self.engines.transcriber(&model.engine).map(drop),
             ModelTask::Speak => self.engines.synthesizer(&model.engine).map(drop),
@@ -335,7 +360,7 @@ impl Inner {
     where
         E: ?Sized + Send + 'static,
     {
-        check_memory(weights)?;
+        check_memory(folder::size_of_weights(weights))?;
         let cache_dir = self.config.data_dir.join("cache");
         let factory: Factory<E> = loader(&Load { weights, config: &self.config.engine, cache_dir: &cache_dir })?;
         let in_memory = self.count.one_more();
@@ -375,27 +400,13 @@ async fn say_a_word(pool: &SynthesizerPool, voice: String) -> Result<()> {
     said.await
 }
 
-/// Refuses weights that are larger than the free memory: the attempt could cost other models or the process.
-fn check_memory(weights: &Weights) -> Result<()> {
-    let size = folder::size_of_weights(weights);
-    let Some(free) = free_memory().filter(|free| *free < size) else { return Ok(()) };
-    let message = format!("it needs {} MiB of memory and only {} MiB are free", size >> 20, free >> 20);
-    Err(Error::new(Kind::Unavailable, message))
-}
-
-/// Bytes of memory that can be had without swapping, where the system tells.
-fn free_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
-}
-
-fn unknown(id: &str) -> Error {
+/// The error for a name that nobody knows.
+pub fn unknown(id: &str) -> Error {
     let message = format!("Unknown model '{id}'. GET /v1/models lists what this server has.");
     Error::new(Kind::NotFound, message).with_param("model").with_code("model_not_found")
 }
 
-fn not_installed(id: &str, model: &Model) -> Error {
+pub(super) fn not_installed(id: &str, model: &Model) -> Error {
     let message = format!("The model '{id}' is not installed. `mynah models pull {}` downloads it.", model.id);
     Error::new(Kind::NotFound, message).with_param("model").with_code("model_not_found")
 }

@@ -43,6 +43,12 @@ impl Registry {
         if voices.is_empty() && !voice.is_empty() {
             return Ok(voice.to_owned());
         }
+        // Of a voice like `de+f3` only the engine knows the variant; it refuses one that it does not have.
+        if let Some((base, _)) = voice.split_once('+')
+            && voices.iter().any(|own| own.id == base)
+        {
+            return Ok(voice.to_owned());
+        }
         let exact = voices.iter().find(|own| own.id == voice);
         let found = exact.or_else(|| voices.iter().find(|own| own.id.eq_ignore_ascii_case(voice)));
         found.map(|own| own.id.clone()).ok_or_else(|| self.unknown_voice(&model, voice))
@@ -115,4 +121,55 @@ impl Registry {
 fn capitalized(name: &str) -> String {
     let mut letters = name.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::engine::Engines;
+    use crate::error::Kind;
+    use std::sync::Arc;
+
+    fn registry() -> Registry {
+        let loader = |_: &crate::engine::Load<'_>| Err(Error::new(Kind::Internal, "never loaded"));
+        let engines = Engines::default().with_synthesizer("espeak", Arc::new(loader));
+        Registry::new(&Config::default(), engines).expect("the catalog in the binary is good")
+    }
+
+    fn with_voices() -> Registry {
+        let voice = |id: &str, language: &str| Voice { id: id.into(), name: id.into(), language: language.into() };
+        registry().with_voices("espeak", vec![voice("en-us", "en-US"), voice("de", "de")])
+    }
+
+    #[test]
+    fn a_voice_is_an_alias_or_one_of_the_engine() {
+        let registry = with_voices();
+        let voice = |voice: &str| registry.voice("tts-1", voice);
+        for (asked, own) in [("alloy", "en-us"), ("Rachel", "en-us+linda"), ("DE", "de"), ("de+f2", "de+f2")] {
+            assert_eq!(voice(asked).expect(asked), own);
+        }
+        for wrong in ["nobody", "", "xx+f2"] {
+            let error = voice(wrong).expect_err("no such voice");
+            assert_eq!((error.kind(), error.param()), (Kind::InvalidRequest, Some("voice")));
+            assert!(error.message().contains("alloy, ash"), "{error}");
+        }
+        assert_eq!(registry.default_voice("tts-1").expect("installed"), "en-us");
+    }
+
+    #[test]
+    fn an_engine_that_does_not_tell_its_voices_judges_them_itself() {
+        assert_eq!(registry().voice("mynah-voice", "anyone").expect("not for us to say"), "anyone");
+    }
+
+    #[test]
+    fn aliases_are_listed_first_with_the_language_of_their_voice() {
+        let voices = with_voices().voices();
+        assert_eq!(
+            (voices[0].id.as_str(), voices[0].name.as_str(), voices[0].language.as_str()),
+            ("alloy", "Alloy", "en-US")
+        );
+        assert_eq!(voices.iter().filter(|voice| voice.alias_of.is_none()).count(), 2);
+        assert!(voices.iter().all(|voice| voice.id != DEFAULT_VOICE && voice.model == "mynah-voice"));
+    }
 }
