@@ -241,6 +241,8 @@ scratch=
 # Makes the temporary folder and sees to it that nothing outlives the script, however it ends.
 begin_steps() {
     scratch=$(mktemp -d)
+    # What the tests put among the temporary files goes with the folder.
+    export TMPDIR=$scratch
     trap 'end_steps' EXIT
     trap 'exit 129' HUP
     trap 'exit 130' INT
@@ -334,7 +336,8 @@ counts_of_pytest() {
 }
 
 counts_of_node() {
-    awk '/^# pass /{ p = $3 } /^# (fail|cancelled) /{ f += $3 } END { print p + 0, f + 0 }' "$2"
+    # Each line of the summary begins with a sign that depends on the version.
+    awk 'NF == 3 && $2 == "pass" { p = $3 } NF == 3 && $2 ~ /^(fail|cancelled)$/ { f += $3 } END { print p + 0, f + 0 }' "$2"
 }
 
 number_before() {
