@@ -73,20 +73,19 @@ need_test_packages() {
 
 install_packages() {
     have apt-get || die "these are missing: $*. Install them with this system's package manager, then run this again"
-    local install=(apt-get install -y --no-install-recommends "$@") as_root=()
+    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get)
     if [[ $(id -u) -ne 0 ]]; then
         # sudo may ask for a password only where somebody can type one.
         if ! have sudo || ! { sudo -n true 2>/dev/null || [[ -t 0 && -t 2 ]]; }; then
-            say "these packages are missing and only an administrator may install them. Run this, then come back:"
-            say "  sudo apt-get update && sudo ${install[*]}"
+            say "these packages are missing and only root may install them. Run this as root, then come back:"
+            say "  apt-get update && apt-get install -y --no-install-recommends $*"
             exit 1
         fi
-        as_root=(sudo)
+        apt=(sudo "${apt[@]}")
     fi
     say "installing packages: $*"
-    local apt=(${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive)
-    "${apt[@]}" apt-get update -q >&2 || say "apt-get update failed; trying with the package lists that are here"
-    "${apt[@]}" "${install[@]}" >&2 || die "apt-get could not install: $*"
+    "${apt[@]}" update -qq >&2 || say "apt-get update failed; trying with the package lists that are here"
+    "${apt[@]}" install -y -qq --no-install-recommends "$@" >&2 || die "apt-get could not install: $*"
 }
 
 # ---- Rust
