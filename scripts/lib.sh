@@ -73,20 +73,19 @@ need_test_packages() {
 
 install_packages() {
     have apt-get || die "these are missing: $*. Install them with this system's package manager, then run this again"
-    local install=(apt-get install -y --no-install-recommends "$@") as_root=()
+    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get)
     if [[ $(id -u) -ne 0 ]]; then
         # sudo may ask for a password only where somebody can type one.
         if ! have sudo || ! { sudo -n true 2>/dev/null || [[ -t 0 && -t 2 ]]; }; then
-            say "these packages are missing and only an administrator may install them. Run this, then come back:"
-            say "  sudo apt-get update && sudo ${install[*]}"
+            say "these packages are missing and only root may install them. Run this as root, then come back:"
+            say "  apt-get update && apt-get install -y --no-install-recommends $*"
             exit 1
         fi
-        as_root=(sudo)
+        apt=(sudo "${apt[@]}")
     fi
     say "installing packages: $*"
-    local apt=(${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive)
-    "${apt[@]}" apt-get update -q >&2 || say "apt-get update failed; trying with the package lists that are here"
-    "${apt[@]}" "${install[@]}" >&2 || die "apt-get could not install: $*"
+    "${apt[@]}" update -qq >&2 || say "apt-get update failed; trying with the package lists that are here"
+    "${apt[@]}" install -y -qq --no-install-recommends "$@" >&2 || die "apt-get could not install: $*"
 }
 
 # ---- Rust
@@ -241,6 +240,8 @@ scratch=
 # Makes the temporary folder and sees to it that nothing outlives the script, however it ends.
 begin_steps() {
     scratch=$(mktemp -d)
+    # What the tests put among the temporary files goes with the folder.
+    export TMPDIR=$scratch
     trap 'end_steps' EXIT
     trap 'exit 129' HUP
     trap 'exit 130' INT
@@ -334,7 +335,8 @@ counts_of_pytest() {
 }
 
 counts_of_node() {
-    awk '/^# pass /{ p = $3 } /^# (fail|cancelled) /{ f += $3 } END { print p + 0, f + 0 }' "$2"
+    # Each line of the summary begins with a sign that depends on the version.
+    awk 'NF == 3 && $2 == "pass" { p = $3 } NF == 3 && $2 ~ /^(fail|cancelled)$/ { f += $3 } END { print p + 0, f + 0 }' "$2"
 }
 
 number_before() {

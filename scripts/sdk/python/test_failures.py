@@ -69,9 +69,15 @@ class Held:
 def test_a_full_server_says_when_to_come_back():
     held = Held(NARROW_URL)
     with pytest.raises(openai.RateLimitError) as failure:
-        connect(NARROW_URL).models.list()
+        connect(NARROW_URL).audio.speech.create(model="tts-1", voice="alloy", input="Yes.")
     assert_envelope(failure.value, 429)
     assert 0 < float(failure.value.response.headers["retry-after"]) <= 60
+    held.release()
+
+
+def test_a_full_server_still_lists_its_models():
+    held = Held(NARROW_URL)
+    assert connect(NARROW_URL).models.list().data
     held.release()
 
 

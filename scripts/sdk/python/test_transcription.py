@@ -1,6 +1,9 @@
 """Sound in, text out, through the OpenAI SDK."""
 
+import io
 import re
+import wave
+from concurrent.futures import ThreadPoolExecutor
 
 import openai
 import pytest
@@ -163,9 +166,6 @@ def test_several_languages_and_names_for_english_are_accepted(client, recording)
 
 
 def test_silence_has_no_text(client):
-    import io
-    import wave
-
     silence = io.BytesIO()
     with wave.open(silence, "wb") as file:
         file.setnchannels(1)
@@ -182,8 +182,6 @@ def test_translating_needs_a_model_of_several_languages(client, recording):
 
 
 def test_twenty_clients_at_once_are_all_answered(recording):
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor(20) as threads:
         texts = list(threads.map(lambda _: transcribe(connect(), recording).text, range(20)))
     assert len(set(texts)) == 1
