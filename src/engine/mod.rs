@@ -5,6 +5,8 @@
 
 pub mod pool;
 pub mod vad;
+#[cfg(feature = "whisper")]
+pub mod whisper;
 
 use crate::audio::Pcm;
 use crate::config::EngineConfig;

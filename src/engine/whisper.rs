@@ -1,0 +1,465 @@
+//! Speech to text on whisper.cpp: the only file that knows whisper-rs.
+//!
+//! The weights are loaded once; every slot has its own state on them. A piece of audio is decoded greedily, with
+//! timestamps always on (models invent words in silence without them) and with an encoder context as short as the
+//! audio allows. A result that looks wrong is decoded once more with the full context.
+#![expect(unsafe_code, reason = "whisper.cpp calls back through C pointers")]
+
+mod model_file;
+mod words;
+
+use super::{Cancel, Factory, Load, SPEECH_SAMPLE_RATE, Task, TranscribeOptions, Transcriber, Weights};
+use crate::audio::{Pcm, samples_to_duration};
+use crate::error::{Error, Kind, Result};
+use crate::transcript::{Segment, Transcript};
+use std::collections::HashMap;
+use std::ffi::{CStr, c_char, c_void};
+use std::io::{BufReader, Cursor};
+use std::path::Path;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+use whisper_rs::whisper_rs_sys::{ggml_log_level, whisper_context, whisper_log_set, whisper_state};
+use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperSegment, WhisperState};
+use words::{Energy, TICK, Token};
+
+/// Silence after the audio: a last word that ends with the audio is often dropped.
+const TAIL: Duration = Duration::from_millis(500);
+
+/// whisper.cpp takes hardly anything from shorter audio.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// Encoder positions in a second of audio.
+const CONTEXT_PER_SECOND: f64 = 50.0;
+
+/// Encoder positions beyond the audio: with too few of them models repeat themselves.
+const CONTEXT_MARGIN: f64 = 64.0;
+
+/// The encoder context grows in steps of this, which suits the matrix kernels.
+const CONTEXT_STEP: i32 = 64;
+
+/// From so much of the full context on, a shorter one is not worth its risk.
+const CONTEXT_WORTH: f64 = 0.75;
+
+/// The language is found from so much of the beginning.
+const LANGUAGE_SAMPLE: Duration = Duration::from_secs(10);
+
+/// Below this mean log-probability a text is doubtful.
+const DOUBTFUL: f32 = -1.0;
+
+/// Above this probability of silence a doubtful text is dropped.
+const NO_SPEECH: f32 = 0.6;
+
+/// Above this probability a word counts as heard where the model says (the value whisper.cpp uses).
+const HEARD: f32 = 0.01;
+
+/// Only the last 224 tokens of a prompt are used; so many characters are surely more.
+const PROMPT_CHARS: usize = 2000;
+
+/// Languages written without spaces between words.
+const UNSPACED: [&str; 7] = ["zh", "ja", "th", "lo", "my", "yue", "km"];
+
+/// Loads a Whisper model in whisper.cpp's ggml format.
+///
+/// # Errors
+/// `Unavailable` with the reason for a file that is missing, cut short or something else.
+pub fn load(load: &Load<'_>) -> Result<Factory<dyn Transcriber>> {
+    forward_log();
+    let mut parameters = WhisperContextParameters::default();
+    // On a CPU flash attention is slower, and wrong for contexts that are not a multiple of 256.
+    parameters.use_gpu(load.config.gpu).flash_attn(false);
+    let context = Arc::new(open(load.weights, parameters)?);
+    let threads = i32::try_from(load.config.threads).unwrap_or(1).max(1);
+    Ok(Box::new(move || Ok(Box::new(Whisper::new(context.clone(), threads)?))))
+}
+
+fn open(weights: &Weights, parameters: WhisperContextParameters<'_>) -> Result<WhisperContext> {
+    let context = match weights {
+        Weights::Embedded(bytes) => {
+            model_file::check(&mut Cursor::new(*bytes)).map_err(|flaw| unusable("the built-in model", flaw))?;
+            WhisperContext::new_from_buffer_with_params(bytes, parameters)
+        }
+        Weights::File(path) => {
+            check_file(path)?;
+            WhisperContext::new_with_params(path, parameters)
+        }
+        Weights::BuiltIn => return Err(Error::new(Kind::Unavailable, "Whisper needs a model file")),
+    };
+    context.map_err(|error| {
+        Error::new(Kind::Unavailable, "whisper.cpp does not take the model; its log at level debug says why")
+            .with_source(error)
+    })
+}
+
+fn check_file(path: &Path) -> Result<()> {
+    let name = || format!("the model file {}", path.display());
+    let file = std::fs::File::open(path).map_err(|e| unusable(&name(), format!("it cannot be opened ({e})")))?;
+    model_file::check(&mut BufReader::new(file)).map_err(|flaw| unusable(&name(), flaw))
+}
+
+fn unusable(what: &str, flaw: model_file::Flaw) -> Error {
+    Error::new(Kind::Unavailable, format!("{what} cannot be used: {flaw}"))
+}
+
+/// One slot: a state on the shared weights.
+struct Whisper {
+    context: Arc<WhisperContext>,
+    state: WhisperState,
+    threads: i32,
+    /// Parameters by language. Setting a language allocates memory that is never freed, so it is done once for each.
+    parameters: HashMap<String, FullParams<'static, 'static>>,
+}
+
+/// How to decode a piece once.
+struct Attempt<'a> {
+    samples: &'a [f32],
+    language: &'a str,
+    translate: bool,
+    temperature: f32,
+    prompt: &'a [i32],
+    /// Encoder positions; 0 is all.
+    context: i32,
+}
+
+impl Transcriber for Whisper {
+    fn transcribe(&mut self, audio: &Pcm, options: &TranscribeOptions, cancel: &Cancel<'_>) -> Result<Transcript> {
+        if audio.sample_rate != SPEECH_SAMPLE_RATE {
+            return Err(Error::new(Kind::Internal, "speech recognition takes audio at 16 kHz"));
+        }
+        self.check_task(options)?;
+        if audio.samples.is_empty() {
+            return Ok(Transcript { language: options.language.clone(), ..Transcript::default() });
+        }
+        let samples = padded(&audio.samples);
+        let language = self.language(&samples, options, cancel)?;
+        let attempt = Attempt {
+            samples: &samples,
+            language: &language,
+            translate: options.task == Task::Translate,
+            temperature: options.temperature,
+            prompt: &self.prompt_tokens(options.prompt.as_deref())?,
+            context: self.short_context(samples.len()),
+        };
+        let segments = self.decode_guarded(attempt, audio, options.words, cancel)?;
+        Ok(Transcript { segments, language: Some(language) })
+    }
+}
+
+impl Whisper {
+    fn new(context: Arc<WhisperContext>, threads: i32) -> Result<Self> {
+        let state = context.create_state().map_err(|error| {
+            Error::new(Kind::Unavailable, "there is not enough memory for another recognizer").with_source(error)
+        })?;
+        Ok(Self { context, state, threads, parameters: HashMap::new() })
+    }
+
+    /// Whether the model can do what is asked.
+    fn check_task(&self, options: &TranscribeOptions) -> Result<()> {
+        let language = options.language.as_deref();
+        if let Some(language) = language
+            && code_of(language).is_none()
+        {
+            return Err(Error::invalid("language", format!("Whisper does not know the language `{language}`")));
+        }
+        if self.context.is_multilingual() {
+            return Ok(());
+        }
+        if options.task == Task::Translate {
+            return Err(Error::invalid("model", "this model knows only English and cannot translate; use a multilingual one"));
+        }
+        match language.and_then(code_of) {
+            None | Some("en") => Ok(()),
+            Some(language) => Err(Error::invalid(
+                "language",
+                format!("this model knows only English, not `{language}`; use a multilingual model"),
+            )),
+        }
+    }
+
+    /// The ISO 639-1 code of the language to write down: the one asked for, the only one, or the one heard.
+    fn language(&mut self, samples: &[f32], options: &TranscribeOptions, cancel: &Cancel<'_>) -> Result<String> {
+        if let Some(language) = &options.language {
+            return Ok(code_of(language).unwrap_or(language).to_owned());
+        }
+        if !self.context.is_multilingual() {
+            return Ok("en".to_owned());
+        }
+        let sample = &samples[..samples.len().min(samples_in(LANGUAGE_SAMPLE))];
+        self.prepare(sample)?;
+        let detected = self.state.lang_detect(0, self.threads as usize);
+        if cancel.is_cancelled() {
+            return Err(cancelled());
+        }
+        let (id, _) = detected.map_err(|error| Error::internal("the language cannot be detected", error))?;
+        Ok(whisper_rs::get_lang_str(id).unwrap_or("en").to_owned())
+    }
+
+    /// Computes the spectrum of `samples` and sets the encoder context for them, without running the encoder: the
+    /// detection of the language would otherwise use the context of the request before.
+    fn prepare(&mut self, samples: &[f32]) -> Result<()> {
+        let mut parameters = self.parameters("en").clone();
+        parameters.set_audio_ctx(self.short_context(samples.len()));
+        // SAFETY: the callback has the type whisper.cpp expects, takes no data and cannot unwind.
+        unsafe { parameters.set_start_encoder_callback(Some(stop_before_encoder)) };
+        self.state.full(parameters, samples).map_err(|error| Error::internal("the audio cannot be prepared", error))
+    }
+
+    /// Decodes, and once more with the full context when the result looks wrong; the better one stays.
+    fn decode_guarded(
+        &mut self,
+        mut attempt: Attempt<'_>,
+        audio: &Pcm,
+        words: bool,
+        cancel: &Cancel<'_>,
+    ) -> Result<Vec<Segment>> {
+        let first = self.decode(&attempt, audio, words, cancel)?;
+        if (attempt.context == 0 && attempt.prompt.is_empty()) || !looks_wrong(&first) {
+            return Ok(keep_speech(first));
+        }
+        // A prompt, too, can lead into repetition.
+        (attempt.context, attempt.prompt) = (0, &[]);
+        let second = self.decode(&attempt, audio, words, cancel)?;
+        let better = if looks_wrong(&second) && confidence(&first) > confidence(&second) { first } else { second };
+        Ok(keep_speech(better))
+    }
+
+    fn decode(&mut self, attempt: &Attempt<'_>, audio: &Pcm, words: bool, cancel: &Cancel<'_>) -> Result<Vec<Segment>> {
+        let mut parameters: FullParams<'_, '_> = self.parameters(attempt.language).clone();
+        parameters.set_audio_ctx(attempt.context);
+        parameters.set_translate(attempt.translate);
+        parameters.set_temperature(attempt.temperature.clamp(0.0, 1.0));
+        if !attempt.prompt.is_empty() {
+            parameters.set_tokens(attempt.prompt);
+        }
+        // SAFETY: `cancel` outlives the call of `full` below, which is the only user of `parameters`.
+        unsafe {
+            parameters.set_abort_callback(Some(is_cancelled));
+            parameters.set_abort_callback_user_data(std::ptr::from_ref(cancel).cast_mut().cast());
+        }
+        let done = self.state.full(parameters, attempt.samples);
+        if cancel.is_cancelled() {
+            return Err(cancelled());
+        }
+        done.map_err(|error| Error::internal("speech recognition failed", error))?;
+        let spaced = !UNSPACED.contains(&attempt.language);
+        let energy = words.then(|| Energy::of(&audio.samples));
+        let reader = Reader { context: &self.context, end: audio.duration(), temperature: attempt.temperature, spaced };
+        Ok(reader.read(&self.state, energy.as_ref()))
+    }
+
+    fn parameters(&mut self, language: &str) -> &FullParams<'static, 'static> {
+        let (threads, multilingual) = (self.threads, self.context.is_multilingual());
+        self.parameters.entry(language.to_owned()).or_insert_with(|| {
+            let mut parameters = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
+            parameters.set_n_threads(threads);
+            // Requests must not see each other's text, and a retry is ours to decide.
+            parameters.set_no_context(true);
+            parameters.set_temperature_inc(0.0);
+            parameters.set_suppress_nst(true);
+            parameters.set_print_progress(false);
+            parameters.set_print_timestamps(false);
+            if multilingual {
+                parameters.set_language(code_of(language));
+            }
+            parameters
+        })
+    }
+
+    fn prompt_tokens(&self, prompt: Option<&str>) -> Result<Vec<i32>> {
+        let Some(prompt) = prompt.map(str::trim).filter(|prompt| !prompt.is_empty()) else { return Ok(Vec::new()) };
+        let skipped = prompt.chars().count().saturating_sub(PROMPT_CHARS);
+        let tail: String = prompt.chars().skip(skipped).filter(|letter| *letter != '\0').collect();
+        // A token is at least one byte, so there is always room: whisper-rs is unsound when there is not.
+        let room = tail.len() + 8;
+        let tokens = self.context.tokenize(&format!(" {tail}"), room);
+        tokens.map_err(|error| Error::invalid("prompt", "the prompt cannot be used").with_source(error))
+    }
+
+    /// The encoder context for so many samples; 0, which is all of it, where a shorter one gains little.
+    fn short_context(&self, samples: usize) -> i32 {
+        let full = self.context.n_audio_ctx();
+        let seconds = samples_to_duration(samples as u64, SPEECH_SAMPLE_RATE).as_secs_f64();
+        let needed = (seconds * CONTEXT_PER_SECOND + CONTEXT_MARGIN).ceil() as i32;
+        let context = (needed + CONTEXT_STEP - 1) / CONTEXT_STEP * CONTEXT_STEP;
+        if f64::from(context) > f64::from(full) * CONTEXT_WORTH { 0 } else { context }
+    }
+}
+
+/// Turns what whisper.cpp has found into segments.
+struct Reader<'a> {
+    context: &'a WhisperContext,
+    /// The end of the real audio.
+    end: Duration,
+    temperature: f32,
+    spaced: bool,
+}
+
+impl Reader<'_> {
+    fn read(&self, state: &WhisperState, energy: Option<&Energy>) -> Vec<Segment> {
+        let (mut window, mut last) = (0, 0);
+        let mut segments = Vec::new();
+        for found in state.as_iter() {
+            window = self.window(&found).unwrap_or(window);
+            let tokens = self.tokens(&found, window);
+            let end = found.end_timestamp().clamp(last, self.last_tick().max(last));
+            let start = found.start_timestamp().clamp(last, end);
+            // What begins after the audio is invented.
+            if words::text(&tokens.text).is_empty() || found.start_timestamp() >= self.last_tick() {
+                continue;
+            }
+            last = end;
+            let words = energy.map(|energy| words::words(&tokens.text, start..end, energy, self.spaced));
+            segments.push(Segment {
+                text: words::text(&tokens.text),
+                start: self.time(start),
+                end: self.time(end),
+                words: words.unwrap_or_default(),
+                avg_logprob: tokens.mean_logprob(),
+                tokens: tokens.ids,
+                no_speech_prob: found.no_speech_probability(),
+                temperature: self.temperature,
+            });
+        }
+        for word in segments.iter_mut().flat_map(|segment| &mut segment.words) {
+            word.start = word.start.min(self.end);
+            word.end = word.end.min(self.end);
+        }
+        segments
+    }
+
+    /// The first tick that lies behind the audio.
+    fn last_tick(&self) -> i64 {
+        self.end.as_millis().div_ceil(TICK.as_millis()) as i64
+    }
+
+    fn time(&self, tick: i64) -> Duration {
+        (TICK * tick as u32).min(self.end)
+    }
+
+    /// The tick at which the 30 s window of a segment begins, where one of its time tokens tells.
+    fn window(&self, segment: &WhisperSegment<'_>) -> Option<i64> {
+        let first_time = self.context.token_beg();
+        let named = |token: i32| Some(segment.get_token(token)?.token_data()).filter(|data| data.id >= first_time);
+        let offset = |tid: i32| 2 * i64::from(tid - first_time);
+        let opening = named(0).map(|data| segment.start_timestamp() - offset(data.tid));
+        opening.or_else(|| named(segment.n_tokens() - 1).map(|data| segment.end_timestamp() - offset(data.tid)))
+    }
+
+    fn tokens(&self, segment: &WhisperSegment<'_>, window: i64) -> Tokens {
+        let (end_of_text, first_time) = (self.context.token_eot(), self.context.token_beg());
+        let mut tokens = Tokens::default();
+        for index in 0..segment.n_tokens() {
+            let Some(token) = segment.get_token(index) else { break };
+            let data = token.token_data();
+            if data.id >= end_of_text {
+                continue;
+            }
+            let sure = data.pt > HEARD && data.ptsum > HEARD;
+            let heard = sure.then(|| window + 2 * i64::from(data.tid - first_time));
+            let text = token.to_bytes().unwrap_or_default().to_vec();
+            tokens.ids.push(data.id);
+            tokens.text.push(Token { text, logprob: data.plog, heard });
+        }
+        tokens
+    }
+}
+
+/// The tokens of a segment's text, without the special ones.
+#[derive(Default)]
+struct Tokens {
+    ids: Vec<i32>,
+    text: Vec<Token>,
+}
+
+impl Tokens {
+    fn mean_logprob(&self) -> f32 {
+        self.text.iter().map(|token| token.logprob).sum::<f32>() / self.text.len().max(1) as f32
+    }
+}
+
+/// The ISO 639-1 code of a language given by its code or its English name.
+fn code_of(language: &str) -> Option<&'static str> {
+    let known = !language.is_empty() && language.bytes().all(|byte| byte.is_ascii_alphabetic());
+    whisper_rs::get_lang_id(known.then_some(language)?).and_then(whisper_rs::get_lang_str)
+}
+
+/// The audio with silence behind it, long enough for whisper.cpp.
+fn padded(audio: &[f32]) -> Vec<f32> {
+    let length = (audio.len() + samples_in(TAIL)).max(samples_in(SHORTEST));
+    let mut samples = Vec::with_capacity(length);
+    samples.extend_from_slice(audio);
+    samples.resize(length, 0.0);
+    samples
+}
+
+fn samples_in(time: Duration) -> usize {
+    (time.as_secs_f64() * f64::from(SPEECH_SAMPLE_RATE)) as usize
+}
+
+/// Whether a text is doubtful or repeats itself.
+fn looks_wrong(segments: &[Segment]) -> bool {
+    let tokens: Vec<i32> = segments.iter().flat_map(|segment| &segment.tokens).copied().collect();
+    confidence(segments) < DOUBTFUL || repeats(&tokens)
+}
+
+/// Mean log-probability of all tokens; 0 when there are none.
+fn confidence(segments: &[Segment]) -> f32 {
+    let count: usize = segments.iter().map(|segment| segment.tokens.len()).sum();
+    let sum: f32 = segments.iter().map(|segment| segment.avg_logprob * segment.tokens.len() as f32).sum();
+    sum / count.max(1) as f32
+}
+
+/// Whether the tokens end in a loop: the same few of them at least four times, and at least twelve in all.
+fn repeats(tokens: &[i32]) -> bool {
+    const TIMES: usize = 4;
+    const IN_ALL: usize = 12;
+    (1..=tokens.len() / TIMES).any(|length| {
+        let times = TIMES.max(IN_ALL.div_ceil(length));
+        let Some(start) = tokens.len().checked_sub(length * times) else { return false };
+        let tail = &tokens[start..];
+        tail.iter().zip(&tail[length..]).all(|(one, next)| one == next)
+    })
+}
+
+/// Leaves out what is probably not speech: doubtful text where the model hears silence, and stage directions.
+fn keep_speech(segments: Vec<Segment>) -> Vec<Segment> {
+    let silent = |segment: &Segment| segment.no_speech_prob > NO_SPEECH && segment.avg_logprob < DOUBTFUL;
+    segments.into_iter().filter(|segment| !silent(segment) && !is_stage_direction(&segment.text)).collect()
+}
+
+/// `[BLANK_AUDIO]`, `(music playing)`, `♪♪`: text about the sound, not in it.
+fn is_stage_direction(text: &str) -> bool {
+    let enclosed = |open, close| text.starts_with(open) && text.ends_with(close) && text.matches(open).count() == 1;
+    enclosed('[', ']') || enclosed('(', ')') || !text.chars().any(char::is_alphanumeric)
+}
+
+fn cancelled() -> Error {
+    Error::new(Kind::Cancelled, "the request was cancelled")
+}
+
+/// Asked by whisper.cpp between the steps of its graphs; `true` ends the work.
+unsafe extern "C" fn is_cancelled(cancel: *mut c_void) -> bool {
+    // SAFETY: `decode` hands in a reference that lives as long as the call.
+    unsafe { &*cancel.cast_const().cast::<Cancel<'_>>() }.is_cancelled()
+}
+
+unsafe extern "C" fn stop_before_encoder(_: *mut whisper_context, _: *mut whisper_state, _: *mut c_void) -> bool {
+    false
+}
+
+/// Sends what whisper.cpp says to our log, at level debug: what matters comes back as an error.
+fn forward_log() {
+    static ONCE: Once = Once::new();
+    // SAFETY: the callback has the type whisper.cpp expects, takes no data and lives for ever.
+    ONCE.call_once(|| unsafe { whisper_log_set(Some(log), std::ptr::null_mut()) });
+}
+
+unsafe extern "C" fn log(_: ggml_log_level, text: *const c_char, _: *mut c_void) {
+    if text.is_null() {
+        return;
+    }
+    // SAFETY: whisper.cpp passes a string that ends with NUL and lives as long as the call.
+    let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
+    if !text.trim().is_empty() {
+        tracing::debug!(target: "whisper.cpp", "{}", text.trim());
+    }
+}
