@@ -463,3 +463,143 @@ unsafe extern "C" fn log(_: ggml_log_level, text: *const c_char, _: *mut c_void)
         tracing::debug!(target: "whisper.cpp", "{}", text.trim());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::EngineConfig;
+
+    const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo/mynah-demo.en-q8_0.bin");
+
+    fn load_from(weights: &Weights) -> Result<Factory<dyn Transcriber>> {
+        load(&Load { weights, config: &EngineConfig::default(), cache_dir: Path::new("unused") })
+    }
+
+    fn engine() -> Box<dyn Transcriber> {
+        let factory = load_from(&Weights::File(MODEL.into())).expect("the demo model is good");
+        factory().expect("there is memory for a state")
+    }
+
+    fn pcm(samples: Vec<f32>) -> Pcm {
+        Pcm::new(samples, SPEECH_SAMPLE_RATE)
+    }
+
+    fn options() -> TranscribeOptions {
+        TranscribeOptions { words: true, ..TranscribeOptions::default() }
+    }
+
+    #[test]
+    fn files_that_are_no_models_are_refused_with_the_reason() {
+        let model = std::fs::read(MODEL).expect("the demo model is in the repository");
+        let broken: [(&str, Vec<u8>); 5] = [
+            ("format", Vec::new()),
+            ("format", b"<html>not found</html>".to_vec()),
+            ("early", model[..model.len() / 2].to_vec()),
+            ("early", model[..40_000].to_vec()),
+            ("header", [&model[..4], &[0xff; 64], &model[68..]].concat()),
+        ];
+        for (reason, bytes) in broken {
+            let file = tempfile::NamedTempFile::new().expect("a temporary file");
+            std::fs::write(file.path(), bytes).expect("written");
+            let error = load_from(&Weights::File(file.path().into())).err().expect("no model");
+            assert_eq!(error.kind(), Kind::Unavailable);
+            assert!(error.message().contains(reason), "{reason}: {error}");
+        }
+        let missing = load_from(&Weights::File("/no/such/model".into())).err().expect("no file");
+        assert_eq!(missing.kind(), Kind::Unavailable);
+    }
+
+    #[test]
+    fn silence_and_noise_say_nothing() {
+        let mut engine = engine();
+        let mut seed = 1u32;
+        let noise = std::iter::repeat_with(|| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            ((seed >> 8) as f32 / (1 << 24) as f32 - 0.5) * 0.1
+        });
+        for samples in [vec![], vec![0.0; 10], vec![0.0; 48_000], noise.take(64_000).collect()] {
+            let transcript = engine.transcribe(&pcm(samples), &options(), &Cancel::never()).expect("it is audio");
+            assert_eq!(transcript.text(), "");
+        }
+    }
+
+    #[test]
+    fn an_english_model_knows_its_limits() {
+        let mut engine = engine();
+        let mut blamed = |options: TranscribeOptions| {
+            let error = engine.transcribe(&pcm(vec![0.0; 16_000]), &options, &Cancel::never()).expect_err("refused");
+            (error.kind(), error.param().map(str::to_owned))
+        };
+        let language = |language: &str| TranscribeOptions { language: Some(language.into()), ..options() };
+        assert_eq!(blamed(language("de")), (Kind::InvalidRequest, Some("language".into())));
+        assert_eq!(blamed(language("tlh\0")), (Kind::InvalidRequest, Some("language".into())));
+        let translate = TranscribeOptions { task: Task::Translate, ..options() };
+        assert_eq!(blamed(translate), (Kind::InvalidRequest, Some("model".into())));
+    }
+
+    #[test]
+    fn cancelled_work_stops() {
+        let cancelled = || true;
+        let error = engine().transcribe(&pcm(vec![0.1; 160_000]), &options(), &Cancel::new(&cancelled));
+        assert_eq!(error.expect_err("nobody waits").kind(), Kind::Cancelled);
+    }
+
+    #[test]
+    fn loops_and_stage_directions_are_recognised() {
+        assert!(repeats(&[9, 1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3]));
+        assert!(!repeats(&[7, 7, 7, 7, 8, 9, 10, 11, 12, 13, 14, 15]));
+        assert!(is_stage_direction("[BLANK_AUDIO]") && is_stage_direction("(soft music)") && is_stage_direction("♪"));
+        assert!(!is_stage_direction("(a) and (b)") && !is_stage_direction("Yes."));
+    }
+
+    #[cfg(feature = "espeak")]
+    mod spoken {
+        use super::*;
+        use crate::engine::spoken::{silence, speak};
+
+        #[test]
+        fn speech_becomes_text_with_times_and_figures() {
+            let mut samples = silence(0.3);
+            samples.extend(speak("Please turn on the kitchen lights at seven o'clock.").samples);
+            let audio = pcm(samples);
+            let transcript = engine().transcribe(&audio, &options(), &Cancel::never()).expect("it is speech");
+            assert_eq!(transcript.text(), "Please turn on the kitchen lights at seven o'clock.");
+            assert_eq!(transcript.language.as_deref(), Some("en"));
+            let words: Vec<_> = transcript.words().map(|word| word.text.as_str()).collect();
+            assert_eq!(words, ["Please", "turn", "on", "the", "kitchen", "lights", "at", "seven", "o'clock."]);
+            let mut last = Duration::from_millis(200);
+            for word in transcript.words() {
+                assert!(last <= word.start && word.start < word.end && word.end <= audio.duration(), "{word:?}");
+                assert!(word.confidence > 0.1 && word.confidence <= 1.0);
+                last = word.end;
+            }
+            let segment = &transcript.segments[0];
+            assert!(!segment.tokens.is_empty() && segment.avg_logprob < 0.0 && segment.avg_logprob > -1.0);
+        }
+
+        #[test]
+        fn a_prompt_is_not_part_of_the_transcript() {
+            let prompted = TranscribeOptions { prompt: Some("The lights.\0 ".repeat(4000)), ..options() };
+            let audio = speak("Turn on the lights.");
+            let transcript = engine().transcribe(&audio, &prompted, &Cancel::never()).expect("it is speech");
+            assert!(transcript.text().len() < 60, "{}", transcript.text());
+        }
+
+        /// Run by hand: `cargo test --release -- --ignored --nocapture memory`.
+        #[test]
+        #[ignore = "takes minutes"]
+        fn memory_does_not_grow_with_requests() {
+            let (mut engine, audio) = (engine(), speak("Hello."));
+            let options = TranscribeOptions { prompt: Some("x".repeat(800)), language: Some("en".into()), ..options() };
+            let mut run = |times| {
+                for _ in 0..times {
+                    engine.transcribe(&audio, &options, &Cancel::never()).expect("it is speech");
+                }
+                let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+                statm.split(' ').nth(1).and_then(|pages| pages.parse::<i64>().ok()).expect("a number of pages") * 4
+            };
+            let (before, after) = (run(50), run(2000));
+            assert!(after - before < 1024, "grew by {} KiB", after - before);
+        }
+    }
+}

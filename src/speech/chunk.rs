@@ -364,7 +364,8 @@ impl Chunker {
     }
 
     fn flush(&mut self, pieces: &mut Vec<Piece>) {
-        let parts = self.parts(&std::mem::take(&mut self.packed));
+        let packed = std::mem::take(&mut self.packed);
+        let parts = self.parts(&packed);
         if parts.is_empty() {
             return;
         }
