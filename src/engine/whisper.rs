@@ -5,6 +5,7 @@
 //! audio allows. A result that looks wrong is decoded once more with the full context.
 #![expect(unsafe_code, reason = "whisper.cpp calls back through C pointers")]
 
+mod coverage;
 mod model_file;
 mod words;
 
@@ -12,14 +13,17 @@ use super::{Cancel, Factory, Load, SPEECH_SAMPLE_RATE, Task, TranscribeOptions, 
 use crate::audio::{Pcm, samples_to_duration};
 use crate::error::{Error, Kind, Result};
 use crate::transcript::{Segment, Transcript};
+use coverage::Guide;
 use std::collections::HashMap;
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io::{BufReader, Cursor};
 use std::path::Path;
 use std::sync::{Arc, Once};
 use std::time::Duration;
-use whisper_rs::whisper_rs_sys::{ggml_log_level, whisper_context, whisper_log_set, whisper_state};
-use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperSegment, WhisperState};
+use whisper_rs::whisper_rs_sys::{ggml_log_level, whisper_context, whisper_log_set, whisper_state, whisper_token_data};
+use whisper_rs::{
+    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperSegment, WhisperState,
+};
 use words::{Energy, TICK, Token};
 
 /// Silence after the audio: a last word that ends with the audio is often dropped.
@@ -36,6 +40,9 @@ const CONTEXT_MARGIN: f64 = 64.0;
 
 /// The encoder context grows in steps of this, which suits the matrix kernels.
 const CONTEXT_STEP: i32 = 64;
+
+/// The shortest encoder context: below it small models begin to repeat themselves.
+const CONTEXT_LEAST: i32 = 384;
 
 /// From so much of the full context on, a shorter one is not worth its risk.
 const CONTEXT_WORTH: f64 = 0.75;
@@ -118,6 +125,8 @@ struct Attempt<'a> {
     prompt: &'a [i32],
     /// Encoder positions; 0 is all.
     context: i32,
+    /// Keeps the decoder from ending too early.
+    guide: Option<&'a Guide>,
 }
 
 impl Transcriber for Whisper {
@@ -131,6 +140,7 @@ impl Transcriber for Whisper {
         }
         let samples = padded(&audio.samples);
         let language = self.language(&samples, options, cancel)?;
+        let energy = Energy::of(&audio.samples);
         let attempt = Attempt {
             samples: &samples,
             language: &language,
@@ -138,8 +148,12 @@ impl Transcriber for Whisper {
             temperature: options.temperature,
             prompt: &self.prompt_tokens(options.prompt.as_deref())?,
             context: self.short_context(samples.len()),
+            guide: None,
         };
-        let segments = self.decode_guarded(attempt, audio, options.words, cancel)?;
+        let mut segments = self.decode_guarded(attempt, &energy, cancel)?;
+        if !options.words {
+            segments.iter_mut().for_each(|segment| segment.words.clear());
+        }
         Ok(Transcript { segments, language: Some(language) })
     }
 }
@@ -164,7 +178,10 @@ impl Whisper {
             return Ok(());
         }
         if options.task == Task::Translate {
-            return Err(Error::invalid("model", "this model knows only English and cannot translate; use a multilingual one"));
+            return Err(Error::invalid(
+                "model",
+                "this model knows only English and cannot translate; use a multilingual one",
+            ));
         }
         match language.and_then(code_of) {
             None | Some("en") => Ok(()),
@@ -203,26 +220,38 @@ impl Whisper {
         self.state.full(parameters, samples).map_err(|error| Error::internal("the audio cannot be prepared", error))
     }
 
-    /// Decodes, and once more with the full context when the result looks wrong; the better one stays.
+    /// Decodes, and once more when the result looks wrong; the better one stays.
     fn decode_guarded(
         &mut self,
         mut attempt: Attempt<'_>,
-        audio: &Pcm,
-        words: bool,
+        energy: &Energy,
         cancel: &Cancel<'_>,
     ) -> Result<Vec<Segment>> {
-        let first = self.decode(&attempt, audio, words, cancel)?;
-        if (attempt.context == 0 && attempt.prompt.is_empty()) || !looks_wrong(&first) {
-            return Ok(keep_speech(first));
+        let mut best = self.decode(&attempt, energy, cancel)?;
+        if looks_wrong(&best) && (attempt.context != 0 || !attempt.prompt.is_empty()) {
+            // A prompt, too, can lead into repetition.
+            (attempt.context, attempt.prompt) = (0, &[]);
+            let second = self.decode(&attempt, energy, cancel)?;
+            if !looks_wrong(&second) || confidence(&second) > confidence(&best) {
+                best = second;
+            }
         }
-        // A prompt, too, can lead into repetition.
-        (attempt.context, attempt.prompt) = (0, &[]);
-        let second = self.decode(&attempt, audio, words, cancel)?;
-        let better = if looks_wrong(&second) && confidence(&first) > confidence(&second) { first } else { second };
-        Ok(keep_speech(better))
+        let guide = self.guide(energy);
+        if guide.has_gap(&best) {
+            let guided = self.decode(&Attempt { guide: Some(&guide), ..attempt }, energy, cancel)?;
+            if guide.uncovered(&guided) < guide.uncovered(&best) && !looks_wrong(&guided) {
+                best = guided;
+            }
+        }
+        Ok(keep_speech(best))
     }
 
-    fn decode(&mut self, attempt: &Attempt<'_>, audio: &Pcm, words: bool, cancel: &Cancel<'_>) -> Result<Vec<Segment>> {
+    fn guide(&self, energy: &Energy) -> Guide {
+        let vocabulary = usize::try_from(self.context.n_vocab()).unwrap_or(0);
+        Guide::new(energy, self.context.token_beg(), self.context.token_eot(), vocabulary)
+    }
+
+    fn decode(&mut self, attempt: &Attempt<'_>, energy: &Energy, cancel: &Cancel<'_>) -> Result<Vec<Segment>> {
         let mut parameters: FullParams<'_, '_> = self.parameters(attempt.language).clone();
         parameters.set_audio_ctx(attempt.context);
         parameters.set_translate(attempt.translate);
@@ -230,20 +259,28 @@ impl Whisper {
         if !attempt.prompt.is_empty() {
             parameters.set_tokens(attempt.prompt);
         }
-        // SAFETY: `cancel` outlives the call of `full` below, which is the only user of `parameters`.
+        // SAFETY: the callbacks have the types whisper.cpp expects and cannot unwind; `cancel` and the guide outlive
+        // the call of `full` below, which is the only user of `parameters`.
         unsafe {
             parameters.set_abort_callback(Some(is_cancelled));
             parameters.set_abort_callback_user_data(std::ptr::from_ref(cancel).cast_mut().cast());
+            if let Some(guide) = attempt.guide {
+                parameters.set_filter_logits_callback(Some(filter_logits));
+                parameters.set_filter_logits_callback_user_data(std::ptr::from_ref(guide).cast_mut().cast());
+            }
         }
         let done = self.state.full(parameters, attempt.samples);
         if cancel.is_cancelled() {
             return Err(cancelled());
         }
         done.map_err(|error| Error::internal("speech recognition failed", error))?;
-        let spaced = !UNSPACED.contains(&attempt.language);
-        let energy = words.then(|| Energy::of(&audio.samples));
-        let reader = Reader { context: &self.context, end: audio.duration(), temperature: attempt.temperature, spaced };
-        Ok(reader.read(&self.state, energy.as_ref()))
+        let reader = Reader {
+            context: &self.context,
+            energy,
+            temperature: attempt.temperature,
+            spaced: !UNSPACED.contains(&attempt.language),
+        };
+        Ok(reader.read(&self.state))
     }
 
     fn parameters(&mut self, language: &str) -> &FullParams<'static, 'static> {
@@ -279,7 +316,7 @@ impl Whisper {
         let full = self.context.n_audio_ctx();
         let seconds = samples_to_duration(samples as u64, SPEECH_SAMPLE_RATE).as_secs_f64();
         let needed = (seconds * CONTEXT_PER_SECOND + CONTEXT_MARGIN).ceil() as i32;
-        let context = (needed + CONTEXT_STEP - 1) / CONTEXT_STEP * CONTEXT_STEP;
+        let context = ((needed + CONTEXT_STEP - 1) / CONTEXT_STEP * CONTEXT_STEP).max(CONTEXT_LEAST);
         if f64::from(context) > f64::from(full) * CONTEXT_WORTH { 0 } else { context }
     }
 }
@@ -287,52 +324,38 @@ impl Whisper {
 /// Turns what whisper.cpp has found into segments.
 struct Reader<'a> {
     context: &'a WhisperContext,
-    /// The end of the real audio.
-    end: Duration,
+    /// Of the real audio, without what was added to it.
+    energy: &'a Energy,
     temperature: f32,
     spaced: bool,
 }
 
 impl Reader<'_> {
-    fn read(&self, state: &WhisperState, energy: Option<&Energy>) -> Vec<Segment> {
+    fn read(&self, state: &WhisperState) -> Vec<Segment> {
         let (mut window, mut last) = (0, 0);
         let mut segments = Vec::new();
         for found in state.as_iter() {
             window = self.window(&found).unwrap_or(window);
             let tokens = self.tokens(&found, window);
-            let end = found.end_timestamp().clamp(last, self.last_tick().max(last));
+            let end = found.end_timestamp().clamp(last, self.energy.len().max(last));
             let start = found.start_timestamp().clamp(last, end);
             // What begins after the audio is invented.
-            if words::text(&tokens.text).is_empty() || found.start_timestamp() >= self.last_tick() {
+            if words::text(&tokens.text).is_empty() || found.start_timestamp() >= self.energy.len() {
                 continue;
             }
             last = end;
-            let words = energy.map(|energy| words::words(&tokens.text, start..end, energy, self.spaced));
             segments.push(Segment {
                 text: words::text(&tokens.text),
-                start: self.time(start),
-                end: self.time(end),
-                words: words.unwrap_or_default(),
+                start: TICK * start as u32,
+                end: TICK * end as u32,
+                words: words::words(&tokens.text, start..end, self.energy, self.spaced),
                 avg_logprob: tokens.mean_logprob(),
                 tokens: tokens.ids,
                 no_speech_prob: found.no_speech_probability(),
                 temperature: self.temperature,
             });
         }
-        for word in segments.iter_mut().flat_map(|segment| &mut segment.words) {
-            word.start = word.start.min(self.end);
-            word.end = word.end.min(self.end);
-        }
         segments
-    }
-
-    /// The first tick that lies behind the audio.
-    fn last_tick(&self) -> i64 {
-        self.end.as_millis().div_ceil(TICK.as_millis()) as i64
-    }
-
-    fn time(&self, tick: i64) -> Duration {
-        (TICK * tick as u32).min(self.end)
     }
 
     /// The tick at which the 30 s window of a segment begins, where one of its time tokens tells.
@@ -440,6 +463,27 @@ fn cancelled() -> Error {
 unsafe extern "C" fn is_cancelled(cancel: *mut c_void) -> bool {
     // SAFETY: `decode` hands in a reference that lives as long as the call.
     unsafe { &*cancel.cast_const().cast::<Cancel<'_>>() }.is_cancelled()
+}
+
+/// Asked by whisper.cpp before it picks the next token.
+unsafe extern "C" fn filter_logits(
+    _: *mut whisper_context,
+    _: *mut whisper_state,
+    tokens: *const whisper_token_data,
+    count: c_int,
+    logits: *mut f32,
+    guide: *mut c_void,
+) {
+    // SAFETY: `decode` hands in a reference that lives as long as the call; whisper.cpp hands in `count` tokens and
+    // one logit for each token of the vocabulary.
+    let (guide, tokens, logits) = unsafe {
+        let guide = &*guide.cast_const().cast::<Guide>();
+        let count = usize::try_from(count).unwrap_or(0);
+        let tokens = if count == 0 { &[] } else { std::slice::from_raw_parts(tokens, count) };
+        (guide, tokens, std::slice::from_raw_parts_mut(logits, guide.vocabulary()))
+    };
+    let so_far: Vec<i32> = tokens.iter().map(|token| token.id).collect();
+    guide.filter(&so_far, logits);
 }
 
 unsafe extern "C" fn stop_before_encoder(_: *mut whisper_context, _: *mut whisper_state, _: *mut c_void) -> bool {

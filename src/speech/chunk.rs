@@ -286,8 +286,8 @@ impl Chunker {
         self.endpointer.push(samples, &mut found);
         self.take(&found, pieces);
         self.cut_long_speech(pieces);
-        let complete = |packed: &Range<u64>| self.end() - packed.end > COMPLETE_AFTER;
-        if self.open.is_none() && self.packed.last().is_some_and(complete) {
+        // Speech that begins now may turn out to have begun a little earlier.
+        if self.open.is_none() && self.is_complete(self.end().saturating_sub(seconds(1))) {
             self.flush(pieces);
         }
         self.forget();
@@ -313,7 +313,12 @@ impl Chunker {
     fn take(&mut self, found: &[Boundary], pieces: &mut Vec<Piece>) {
         for boundary in found {
             match boundary {
-                Boundary::Begin(begin) => self.open = Some(*begin),
+                Boundary::Begin(begin) => {
+                    if self.is_complete(*begin) {
+                        self.flush(pieces);
+                    }
+                    self.open = Some(*begin);
+                }
                 Boundary::End(end) => {
                     self.cut(*end, pieces);
                     if let Some(begin) = self.open.take() {
@@ -322,6 +327,11 @@ impl Chunker {
                 }
             }
         }
+    }
+
+    /// Whether what begins at `next` is too far from the utterances that wait to join them.
+    fn is_complete(&self, next: u64) -> bool {
+        self.packed.last().is_some_and(|packed| next.saturating_sub(packed.end) > COMPLETE_AFTER)
     }
 
     /// Adds an utterance to the ones that wait, or sends those off first when there is no room for it.
@@ -408,4 +418,114 @@ impl Chunker {
 
 fn length(parts: &[Range<u64>]) -> u64 {
     parts.iter().map(|part| part.end - part.start).sum()
+}
+
+#[cfg(all(test, feature = "espeak"))]
+mod tests {
+    use super::*;
+    use crate::engine::spoken::{silence, speak};
+    use crate::transcript::Word;
+
+    fn cut(samples: &[f32], block: usize) -> Vec<Piece> {
+        let mut chunker = Chunker::default();
+        let mut pieces = Vec::new();
+        samples.chunks(block).for_each(|block| chunker.push(block, &mut pieces));
+        chunker.finish(&mut pieces);
+        pieces
+    }
+
+    fn places(pieces: &[Piece]) -> Vec<Range<u64>> {
+        pieces.iter().flat_map(|piece| piece.parts.clone()).collect()
+    }
+
+    fn sentence() -> Vec<f32> {
+        speak("Please turn on the kitchen lights at seven o'clock.").samples
+    }
+
+    /// Every sample of the pieces is the sample of the file that the piece says it is.
+    fn assert_faithful(pieces: &[Piece], file: &[f32]) {
+        for piece in pieces {
+            let parts = piece.parts.iter().flat_map(|part| &file[part.start as usize..part.end as usize]);
+            assert!(parts.eq(&piece.audio.samples), "{:?}", piece.parts);
+            assert!(piece.audio.duration() <= crate::engine::MAX_PIECE);
+        }
+        assert!(places(pieces).windows(2).all(|pair| pair[0].end <= pair[1].start));
+    }
+
+    #[test]
+    fn nobody_speaking_is_no_piece() {
+        assert!(cut(&silence(60.0), 8192).is_empty());
+        assert!(cut(&[], 1).is_empty());
+        assert!(cut(&[0.1; 100], 7).is_empty());
+    }
+
+    #[test]
+    fn long_silences_are_left_out_and_short_pauses_stay() {
+        let speech = sentence();
+        let file = [silence(3.0), speech.clone(), silence(1.5), speech.clone(), silence(4.0), speech.clone()].concat();
+        let pieces = cut(&file, 8192);
+        assert_faithful(&pieces, &file);
+        assert_eq!((pieces.len(), pieces[0].parts.len()), (1, 2));
+        let second = (3.0 + 1.5 + 4.0) * 16_000.0 + 2.0 * speech.len() as f64;
+        let [one, two] = [&pieces[0].parts[0], &pieces[0].parts[1]];
+        assert!(one.start > 16_000 * 5 / 2 && one.start < 16_000 * 3, "{one:?}");
+        assert!((two.start as f64) < second && (two.end as f64) >= second + speech.len() as f64 * 0.98, "{two:?}");
+    }
+
+    #[test]
+    fn how_the_stream_arrives_does_not_matter() {
+        let file = [silence(1.0), sentence(), silence(7.0), sentence()].concat();
+        let expected = places(&cut(&file, file.len()));
+        for block in [100, 256, 5000] {
+            assert_eq!(places(&cut(&file, block)), expected, "in blocks of {block}");
+        }
+    }
+
+    #[test]
+    fn speech_without_a_pause_is_cut_in_a_quiet_place_and_nothing_is_lost() {
+        let speech = sentence();
+        let file = speech.iter().copied().cycle().take(100 * 16_000).collect::<Vec<f32>>();
+        let pieces = cut(&file, 8192);
+        assert_faithful(&pieces, &file);
+        assert!(pieces.len() >= 4 && pieces.len() <= 5, "{}", pieces.len());
+        let lost: u64 = 100 * 16_000 - length(&places(&pieces));
+        assert!(lost < 8000, "{lost} samples are lost");
+        let amplitude =
+            |at: u64| file[at as usize - 400..at as usize + 400].iter().map(|s| s.abs()).sum::<f32>() / 800.0;
+        assert!(pieces[..3].iter().all(|piece| amplitude(piece.parts[0].end) < 0.03));
+    }
+
+    #[test]
+    fn quiet_speech_is_speech() {
+        let speech = sentence();
+        for gain in [0.02, 0.1, 3.0] {
+            let quiet: Vec<f32> = speech.iter().map(|sample| sample * gain).collect();
+            let file = [silence(1.0), quiet, silence(1.0)].concat();
+            let kept = length(&places(&cut(&file, 8192)));
+            assert!(kept as f64 > speech.len() as f64 * 0.95, "{kept} of {} at gain {gain}", speech.len());
+        }
+    }
+
+    #[test]
+    fn times_become_those_of_the_file() {
+        let second = u64::from(SPEECH_SAMPLE_RATE);
+        let audio = Pcm::new(vec![0.0; 4 * second as usize], SPEECH_SAMPLE_RATE);
+        let piece = Piece { audio, parts: vec![10 * second..12 * second, 20 * second..22 * second] };
+        let ms = Duration::from_millis;
+        let word = |start, end| Word { text: "x".into(), start: ms(start), end: ms(end), confidence: 1.0 };
+        let segment = |start, end, words| Segment { start: ms(start), end: ms(end), words, ..Segment::default() };
+        let mut transcript = Transcript {
+            segments: vec![
+                segment(0, 2100, vec![word(100, 500), word(1500, 2050)]),
+                segment(2100, 4000, vec![word(1990, 2500), word(3000, 3500)]),
+            ],
+            language: None,
+        };
+        piece.to_file_times(&mut transcript);
+        let times = |s: &Segment| (s.start.as_millis(), s.end.as_millis());
+        let [one, two] = [&transcript.segments[0], &transcript.segments[1]];
+        assert_eq!((times(one), times(two)), ((10_000, 12_000), (20_000, 22_000)));
+        let words: Vec<_> = transcript.words().map(|word| (word.start.as_millis(), word.end.as_millis())).collect();
+        assert_eq!(words, [(10_100, 10_500), (11_500, 12_000), (20_000, 20_500), (21_000, 21_500)]);
+    }
 }

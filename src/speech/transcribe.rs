@@ -276,9 +276,12 @@ mod tests {
     use crate::config::EngineConfig;
     use crate::engine::pool::{Pool, PoolOptions};
     use crate::engine::spoken::{silence, speak};
-    use crate::engine::{Load, Transcriber, Weights, whisper};
+    use crate::engine::{Cancel, Load, Transcriber, Weights, whisper};
+    use crate::transcript::{Segment, Word};
     use std::io::Cursor;
     use std::path::Path;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Barrier, Mutex};
 
     const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo/mynah-demo.en-q8_0.bin");
 
@@ -313,6 +316,133 @@ mod tests {
         Box::new(Cursor::new(file.into_inner()))
     }
 
+    type Work = dyn Fn(&Pcm, &TranscribeOptions, &Cancel<'_>) -> Result<Transcript> + Send + Sync;
+
+    /// An engine that does what a closure says.
+    struct Scripted(Arc<Work>);
+
+    impl Transcriber for Scripted {
+        fn transcribe(&mut self, audio: &Pcm, options: &TranscribeOptions, cancel: &Cancel<'_>) -> Result<Transcript> {
+            (self.0)(audio, options, cancel)
+        }
+    }
+
+    fn scripted(
+        slots: usize,
+        work: impl Fn(&Pcm, &TranscribeOptions, &Cancel<'_>) -> Result<Transcript> + Send + Sync + 'static,
+    ) -> Arc<TranscriberPool> {
+        let work: Arc<Work> = Arc::new(work);
+        pool(slots, move || Ok(Box::new(Scripted(work.clone()))))
+    }
+
+    fn said(text: &str, language: &str, audio: &Pcm) -> Transcript {
+        let end = audio.duration();
+        let word = Word { text: text.into(), start: Duration::ZERO, end, confidence: 1.0 };
+        let segment = Segment { text: text.into(), end, words: vec![word], ..Segment::default() };
+        Transcript { segments: vec![segment], language: Some(language.into()) }
+    }
+
+    /// Two minutes of speech without a pause: five pieces.
+    fn two_minutes() -> Vec<f32> {
+        let speech = speak("Please turn on the kitchen lights at seven o'clock.").samples;
+        speech.iter().copied().cycle().take(120 * 16_000).collect()
+    }
+
+    fn english() -> TranscribeOptions {
+        TranscribeOptions { language: Some("en".into()), ..TranscribeOptions::default() }
+    }
+
+    #[tokio::test]
+    async fn pieces_are_recognised_together_and_arrive_in_order() {
+        // The first two pieces meet: neither is answered before both are in an engine.
+        let (calls, meeting) = (AtomicUsize::new(0), Barrier::new(2));
+        let pool = scripted(2, move |audio, _, _| {
+            let call = calls.fetch_add(1, Ordering::SeqCst);
+            if call < 2 {
+                meeting.wait();
+            }
+            Ok(said("piece", "en", audio))
+        });
+        let stream = transcribe(pool, wav(&two_minutes()), english(), Priority::Batch);
+        let items: Vec<Progress> = stream.map(|item| item.expect("a good file")).collect().await;
+        assert_eq!(items.len(), 5);
+        assert!(items.windows(2).all(|pair| pair[0].until < pair[1].until && !pair[0].finished));
+        let starts: Vec<Duration> = items.iter().map(|item| item.transcript.segments[0].start).collect();
+        assert!(starts.is_sorted() && starts[4] > Duration::from_secs(90), "{starts:?}");
+        assert_eq!((items[4].finished, items[4].until), (true, Duration::from_secs(120)));
+        assert!(items.iter().all(|item| item.transcript.words().count() == 0), "nobody asked for words");
+    }
+
+    #[tokio::test]
+    async fn the_language_of_the_first_speech_is_used_from_then_on() {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = asked.clone();
+        let pool = scripted(2, move |audio, options, _| {
+            let mut asked = asked.lock().expect("no test panics here");
+            asked.push(options.language.clone());
+            match asked.len() {
+                1 => Ok(Transcript { segments: Vec::new(), language: Some("xx".into()) }),
+                _ => Ok(said("piece", "de", audio)),
+            }
+        });
+        let (transcript, _) = transcribe_all(pool, wav(&two_minutes()), TranscribeOptions::default(), Priority::Batch)
+            .await
+            .expect("good");
+        let german = Some("de".to_owned());
+        assert_eq!(
+            *seen.lock().expect("no test panics here"),
+            [None, None, german.clone(), german.clone(), german.clone()]
+        );
+        assert_eq!(transcript.language, german);
+    }
+
+    #[tokio::test]
+    async fn silence_is_an_empty_transcript_and_no_work() {
+        let pool = scripted(1, |_, _, _| panic!("there is nothing to recognise"));
+        let stream = transcribe(pool, wav(&silence(40.0)), TranscribeOptions::default(), Priority::Batch);
+        let items: Vec<Result<Progress>> = stream.collect().await;
+        let expected = Progress { transcript: Transcript::default(), until: Duration::from_secs(40), finished: true };
+        assert_eq!(items.into_iter().map(|item| item.expect("a good file")).collect::<Vec<_>>(), [expected]);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_audio_is_said_so_once() {
+        let pool = scripted(1, |audio, _, _| Ok(said("piece", "en", audio)));
+        let text = Box::new(Cursor::new(b"This is not a recording.".repeat(100)));
+        let items: Vec<Result<Progress>> = transcribe(pool, text, english(), Priority::Batch).collect().await;
+        assert_eq!(items.len(), 1);
+        assert_eq!(items[0].as_ref().expect_err("no audio").kind(), Kind::InvalidAudio);
+    }
+
+    #[tokio::test]
+    async fn an_error_of_the_engine_ends_the_stream() {
+        let pool = scripted(1, |_, _, _| Err(Error::invalid("model", "no")));
+        let items: Vec<Result<Progress>> =
+            transcribe(pool, wav(&two_minutes()), english(), Priority::Batch).collect().await;
+        assert_eq!(items.len(), 1);
+        assert_eq!(items[0].as_ref().expect_err("refused").param(), Some("model"));
+    }
+
+    #[tokio::test]
+    async fn dropping_the_stream_cancels_the_engine() {
+        let (started, mut has_started) = tokio::sync::mpsc::unbounded_channel();
+        let (stopped, mut has_stopped) = tokio::sync::mpsc::unbounded_channel();
+        let pool = scripted(1, move |_, _, cancel| {
+            let _ = started.send(());
+            while !cancel.is_cancelled() {
+                std::thread::yield_now();
+            }
+            let _ = stopped.send(());
+            Err(Error::new(Kind::Cancelled, "nobody waits"))
+        });
+        let mut stream = Box::pin(transcribe(pool, wav(&two_minutes()), english(), Priority::Batch));
+        tokio::select! {
+            _ = stream.next() => panic!("the engine answers only when it is cancelled"),
+            _ = has_started.recv() => drop(stream),
+        }
+        has_stopped.recv().await.expect("the engine saw that its caller left");
+    }
+
     #[tokio::test]
     async fn a_file_becomes_text_at_its_own_times() {
         let mut samples = silence(12.0);
@@ -320,10 +450,12 @@ mod tests {
         samples.extend(silence(20.0));
         samples.extend(speak("Turn on the kitchen lights.").samples);
         let options = TranscribeOptions { words: true, ..TranscribeOptions::default() };
-        let (transcript, duration) = transcribe_all(demo_pool(1), wav(&samples), options, Priority::Interactive)
-            .await
-            .expect("a good file");
-        assert_eq!(transcript.text(), "Please turn on the kitchen lights at seven o'clock. Turn on the kitchen lights.");
+        let (transcript, duration) =
+            transcribe_all(demo_pool(1), wav(&samples), options, Priority::Interactive).await.expect("a good file");
+        assert_eq!(
+            transcript.text(),
+            "Please turn on the kitchen lights at seven o'clock. Turn on the kitchen lights."
+        );
         assert_eq!(duration.as_millis() as usize, samples.len() / 16);
         let starts: Vec<f64> = transcript.segments.iter().map(|segment| segment.start.as_secs_f64()).collect();
         assert!((starts[0] - 12.0).abs() < 0.3 && (starts[1] - 34.5).abs() < 0.5, "{starts:?}");

@@ -26,10 +26,27 @@ pub(super) struct Token {
 pub(super) struct Energy(Vec<f32>);
 
 impl Energy {
-    /// Of mono samples at 16 kHz.
+    /// Of mono samples at 16 kHz; a rest shorter than a tick is left out, so that no time lies behind the audio.
     pub(super) fn of(samples: &[f32]) -> Self {
-        let mean = |frame: &[f32]| frame.iter().map(|sample| sample.abs()).sum::<f32>() / frame.len() as f32;
-        Self(samples.chunks(160).map(mean).collect())
+        let mean = |frame: &[f32; 160]| frame.iter().map(|sample| sample.abs()).sum::<f32>() / frame.len() as f32;
+        Self(samples.as_chunks().0.iter().map(mean).collect())
+    }
+
+    /// How many ticks there are.
+    pub(super) fn len(&self) -> i64 {
+        self.0.len() as i64
+    }
+
+    /// Every tick in order.
+    pub(super) fn ticks(&self) -> impl Iterator<Item = f32> {
+        self.0.iter().copied()
+    }
+
+    /// How loud the louder parts are: only a twentieth of the ticks is louder.
+    pub(super) fn of_speech(&self) -> f32 {
+        let mut levels = self.0.clone();
+        levels.sort_by(f32::total_cmp);
+        levels.get(levels.len() * 19 / 20).copied().unwrap_or(0.0)
     }
 
     fn at(&self, tick: i64) -> f32 {
@@ -123,7 +140,8 @@ fn share_out(groups: &[Vec<&Token>], span: &Range<i64>) -> Vec<Range<i64>> {
 
 /// Divides `span` among `groups` by how long their text takes to say.
 fn divide(groups: &[Vec<&Token>], span: Range<i64>) -> Vec<Range<i64>> {
-    let lengths: Vec<f64> = groups.iter().map(|group| group.iter().map(|token| spoken_length(&token.text)).sum()).collect();
+    let lengths: Vec<f64> =
+        groups.iter().map(|group| group.iter().map(|token| spoken_length(&token.text)).sum()).collect();
     let (total, ticks) = (lengths.iter().sum::<f64>().max(f64::EPSILON), (span.end - span.start) as f64);
     let (mut said, mut start) = (0.0, span.start);
     let mut spans = Vec::with_capacity(groups.len());
