@@ -2,11 +2,14 @@
 //!
 //! The weights are loaded once; every slot has its own state on them. A piece of audio is decoded greedily, with
 //! timestamps always on (models invent words in silence without them) and with an encoder context as short as the
-//! audio allows. A result that looks wrong is decoded once more with the full context.
+//! audio allows. A result that looks wrong is decoded once more with the full context, one that misses sound once more
+//! under a guide.
 #![expect(unsafe_code, reason = "whisper.cpp calls back through C pointers")]
 
 mod coverage;
+mod doubt;
 mod model_file;
+mod reader;
 mod words;
 
 use super::{Cancel, Factory, Load, SPEECH_SAMPLE_RATE, Task, TranscribeOptions, Transcriber, Weights};
@@ -14,6 +17,8 @@ use crate::audio::{Pcm, samples_to_duration};
 use crate::error::{Error, Kind, Result};
 use crate::transcript::{Segment, Transcript};
 use coverage::Guide;
+use doubt::{confidence, keep_speech, looks_wrong};
+use reader::Reader;
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io::{BufReader, Cursor};
@@ -21,10 +26,8 @@ use std::path::Path;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 use whisper_rs::whisper_rs_sys::{ggml_log_level, whisper_context, whisper_log_set, whisper_state, whisper_token_data};
-use whisper_rs::{
-    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperSegment, WhisperState,
-};
-use words::{Energy, TICK, Token};
+use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState};
+use words::Energy;
 
 /// Silence after the audio: a last word that ends with the audio is often dropped.
 const TAIL: Duration = Duration::from_millis(500);
@@ -49,15 +52,6 @@ const CONTEXT_WORTH: f64 = 0.75;
 
 /// The language is found from so much of the beginning.
 const LANGUAGE_SAMPLE: Duration = Duration::from_secs(10);
-
-/// Below this mean log-probability a text is doubtful.
-const DOUBTFUL: f32 = -1.0;
-
-/// Above this probability of silence a doubtful text is dropped.
-const NO_SPEECH: f32 = 0.6;
-
-/// Above this probability a word counts as heard where the model says (the value whisper.cpp uses).
-const HEARD: f32 = 0.01;
 
 /// Only the last 224 tokens of a prompt are used; so many characters are surely more.
 const PROMPT_CHARS: usize = 2000;
@@ -140,7 +134,7 @@ impl Transcriber for Whisper {
         }
         let samples = padded(&audio.samples);
         let language = self.language(&samples, options, cancel)?;
-        let energy = Energy::of(&audio.samples);
+        let energy = Energy::of(&samples[..audio.samples.len()]);
         let attempt = Attempt {
             samples: &samples,
             language: &language,
@@ -321,138 +315,23 @@ impl Whisper {
     }
 }
 
-/// Turns what whisper.cpp has found into segments.
-struct Reader<'a> {
-    context: &'a WhisperContext,
-    /// Of the real audio, without what was added to it.
-    energy: &'a Energy,
-    temperature: f32,
-    spaced: bool,
-}
-
-impl Reader<'_> {
-    fn read(&self, state: &WhisperState) -> Vec<Segment> {
-        let (mut window, mut last) = (0, 0);
-        let mut segments = Vec::new();
-        for found in state.as_iter() {
-            window = self.window(&found).unwrap_or(window);
-            let tokens = self.tokens(&found, window);
-            let end = found.end_timestamp().clamp(last, self.energy.len().max(last));
-            let start = found.start_timestamp().clamp(last, end);
-            // What begins after the audio is invented.
-            if words::text(&tokens.text).is_empty() || found.start_timestamp() >= self.energy.len() {
-                continue;
-            }
-            last = end;
-            segments.push(Segment {
-                text: words::text(&tokens.text),
-                start: TICK * start as u32,
-                end: TICK * end as u32,
-                words: words::words(&tokens.text, start..end, self.energy, self.spaced),
-                avg_logprob: tokens.mean_logprob(),
-                tokens: tokens.ids,
-                no_speech_prob: found.no_speech_probability(),
-                temperature: self.temperature,
-            });
-        }
-        segments
-    }
-
-    /// The tick at which the 30 s window of a segment begins, where one of its time tokens tells.
-    fn window(&self, segment: &WhisperSegment<'_>) -> Option<i64> {
-        let first_time = self.context.token_beg();
-        let named = |token: i32| Some(segment.get_token(token)?.token_data()).filter(|data| data.id >= first_time);
-        let offset = |tid: i32| 2 * i64::from(tid - first_time);
-        let opening = named(0).map(|data| segment.start_timestamp() - offset(data.tid));
-        opening.or_else(|| named(segment.n_tokens() - 1).map(|data| segment.end_timestamp() - offset(data.tid)))
-    }
-
-    fn tokens(&self, segment: &WhisperSegment<'_>, window: i64) -> Tokens {
-        let (end_of_text, first_time) = (self.context.token_eot(), self.context.token_beg());
-        let mut tokens = Tokens::default();
-        for index in 0..segment.n_tokens() {
-            let Some(token) = segment.get_token(index) else { break };
-            let data = token.token_data();
-            if data.id >= end_of_text {
-                continue;
-            }
-            let sure = data.pt > HEARD && data.ptsum > HEARD;
-            let heard = sure.then(|| window + 2 * i64::from(data.tid - first_time));
-            let text = token.to_bytes().unwrap_or_default().to_vec();
-            tokens.ids.push(data.id);
-            tokens.text.push(Token { text, logprob: data.plog, heard });
-        }
-        tokens
-    }
-}
-
-/// The tokens of a segment's text, without the special ones.
-#[derive(Default)]
-struct Tokens {
-    ids: Vec<i32>,
-    text: Vec<Token>,
-}
-
-impl Tokens {
-    fn mean_logprob(&self) -> f32 {
-        self.text.iter().map(|token| token.logprob).sum::<f32>() / self.text.len().max(1) as f32
-    }
-}
-
 /// The ISO 639-1 code of a language given by its code or its English name.
 fn code_of(language: &str) -> Option<&'static str> {
     let known = !language.is_empty() && language.bytes().all(|byte| byte.is_ascii_alphabetic());
     whisper_rs::get_lang_id(known.then_some(language)?).and_then(whisper_rs::get_lang_str)
 }
 
-/// The audio with silence behind it, long enough for whisper.cpp.
+/// The audio with silence behind it, long enough for whisper.cpp; what is not a number is silence, too.
 fn padded(audio: &[f32]) -> Vec<f32> {
     let length = (audio.len() + samples_in(TAIL)).max(samples_in(SHORTEST));
     let mut samples = Vec::with_capacity(length);
-    samples.extend_from_slice(audio);
+    samples.extend(audio.iter().map(|sample| if sample.is_finite() { *sample } else { 0.0 }));
     samples.resize(length, 0.0);
     samples
 }
 
 fn samples_in(time: Duration) -> usize {
     (time.as_secs_f64() * f64::from(SPEECH_SAMPLE_RATE)) as usize
-}
-
-/// Whether a text is doubtful or repeats itself.
-fn looks_wrong(segments: &[Segment]) -> bool {
-    let tokens: Vec<i32> = segments.iter().flat_map(|segment| &segment.tokens).copied().collect();
-    confidence(segments) < DOUBTFUL || repeats(&tokens)
-}
-
-/// Mean log-probability of all tokens; 0 when there are none.
-fn confidence(segments: &[Segment]) -> f32 {
-    let count: usize = segments.iter().map(|segment| segment.tokens.len()).sum();
-    let sum: f32 = segments.iter().map(|segment| segment.avg_logprob * segment.tokens.len() as f32).sum();
-    sum / count.max(1) as f32
-}
-
-/// Whether the tokens end in a loop: the same few of them at least four times, and at least twelve in all.
-fn repeats(tokens: &[i32]) -> bool {
-    const TIMES: usize = 4;
-    const IN_ALL: usize = 12;
-    (1..=tokens.len() / TIMES).any(|length| {
-        let times = TIMES.max(IN_ALL.div_ceil(length));
-        let Some(start) = tokens.len().checked_sub(length * times) else { return false };
-        let tail = &tokens[start..];
-        tail.iter().zip(&tail[length..]).all(|(one, next)| one == next)
-    })
-}
-
-/// Leaves out what is probably not speech: doubtful text where the model hears silence, and stage directions.
-fn keep_speech(segments: Vec<Segment>) -> Vec<Segment> {
-    let silent = |segment: &Segment| segment.no_speech_prob > NO_SPEECH && segment.avg_logprob < DOUBTFUL;
-    segments.into_iter().filter(|segment| !silent(segment) && !is_stage_direction(&segment.text)).collect()
-}
-
-/// `[BLANK_AUDIO]`, `(music playing)`, `♪♪`: text about the sound, not in it.
-fn is_stage_direction(text: &str) -> bool {
-    let enclosed = |open, close| text.starts_with(open) && text.ends_with(close) && text.matches(open).count() == 1;
-    enclosed('[', ']') || enclosed('(', ')') || !text.chars().any(char::is_alphanumeric)
 }
 
 fn cancelled() -> Error {
@@ -586,14 +465,6 @@ mod tests {
         let cancelled = || true;
         let error = engine().transcribe(&pcm(vec![0.1; 160_000]), &options(), &Cancel::new(&cancelled));
         assert_eq!(error.expect_err("nobody waits").kind(), Kind::Cancelled);
-    }
-
-    #[test]
-    fn loops_and_stage_directions_are_recognised() {
-        assert!(repeats(&[9, 1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3]));
-        assert!(!repeats(&[7, 7, 7, 7, 8, 9, 10, 11, 12, 13, 14, 15]));
-        assert!(is_stage_direction("[BLANK_AUDIO]") && is_stage_direction("(soft music)") && is_stage_direction("♪"));
-        assert!(!is_stage_direction("(a) and (b)") && !is_stage_direction("Yes."));
     }
 
     #[cfg(feature = "espeak")]
