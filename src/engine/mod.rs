@@ -4,7 +4,11 @@
 //! above, in `speech`. Nothing here knows HTTP, file formats, or any file but the weights.
 
 pub mod pool;
+#[cfg(all(test, feature = "espeak"))]
+pub(crate) mod spoken;
 pub mod vad;
+#[cfg(feature = "whisper")]
+pub mod whisper;
 
 use crate::audio::Pcm;
 use crate::config::EngineConfig;
@@ -159,7 +163,10 @@ pub struct Engines {
 impl Engines {
     /// The engines of this build.
     pub fn built_in() -> Self {
-        Self::default()
+        let engines = Self::default();
+        #[cfg(feature = "whisper")]
+        let engines = engines.with_transcriber("whisper", Arc::new(whisper::load));
+        engines
     }
 
     /// Adds or replaces a speech-to-text engine.

@@ -1,6 +1,9 @@
 //! The neutral core: what the product does. Audio becomes a stream of transcript pieces; text becomes a stream of
 //! sound. No HTTP, no vendor's word, no engine by name.
 
+pub mod chunk;
+pub mod transcribe;
+
 use crate::error::{Error, Result};
 use std::sync::LazyLock;
 use tokio::sync::Semaphore;
