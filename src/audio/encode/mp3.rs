@@ -1,0 +1,61 @@
+//! MP3 at a constant bit rate. The only file that knows LAME.
+
+use super::{AudioFormat, Encoder, to_i16, unsupported_rate};
+use crate::error::{Error, Result};
+use mp3lame_encoder::{Bitrate, BuildError, Builder, FlushGap, MonoPcm, Quality, max_required_buffer_size};
+
+/// LAME takes only these; any other rate it would convert on its own.
+const SAMPLE_RATES: [u32; 9] = [8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
+
+/// The samples to hand over at a time: what LAME gives back then does not depend on the caller.
+const STEP: usize = 1_152;
+
+/// An MP3 file.
+pub(super) struct Mp3 {
+    lame: mp3lame_encoder::Encoder,
+    integers: Vec<i16>,
+}
+
+impl Mp3 {
+    pub(super) fn new(sample_rate: u32) -> Result<Self> {
+        if !SAMPLE_RATES.contains(&sample_rate) {
+            return Err(unsupported_rate(AudioFormat::Mp3, sample_rate));
+        }
+        let lame = build(sample_rate).map_err(|error| Error::internal("The MP3 encoder did not start.", error))?;
+        Ok(Self { lame, integers: Vec::with_capacity(STEP) })
+    }
+}
+
+fn build(sample_rate: u32) -> Result<mp3lame_encoder::Encoder, BuildError> {
+    let builder = Builder::new().ok_or(BuildError::NoMem)?;
+    builder
+        .with_num_channels(1)?
+        .with_sample_rate(sample_rate)?
+        .with_brate(Bitrate::Kbps64)?
+        .with_quality(Quality::Good)?
+        // The tag in front would need the length, which a stream does not know.
+        .with_to_write_vbr_tag(false)?
+        .build()
+}
+
+impl Encoder for Mp3 {
+    fn encode(&mut self, samples: &[f32], out: &mut Vec<u8>) -> Result<()> {
+        for step in samples.chunks(STEP) {
+            self.integers.clear();
+            self.integers.extend(step.iter().map(|sample| to_i16(*sample)));
+            out.reserve(max_required_buffer_size(step.len()));
+            self.lame
+                .encode_to_vec(MonoPcm(&self.integers), out)
+                .map_err(|error| Error::internal("The MP3 encoder failed.", error))?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        out.reserve(max_required_buffer_size(0));
+        self.lame
+            .flush_to_vec::<FlushGap>(out)
+            .map_err(|error| Error::internal("The MP3 encoder failed at the end.", error))?;
+        Ok(())
+    }
+}
