@@ -1,0 +1,155 @@
+// The OpenAI SDK for Node against a running server.
+
+import assert from "node:assert/strict";
+import { createReadStream } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { assertFails, assertSays, client, connect, key, keyedUrl, spoken, upload } from "./shared.js";
+
+const transcribe = async (audio, options = {}) =>
+  client.audio.transcriptions.create({ file: await upload(audio), model: "whisper-1", ...options });
+
+test("a recording becomes text", async () => {
+  const { data, response } = await client.audio.transcriptions
+    .create({ file: await upload(await spoken()), model: "whisper-1" })
+    .withResponse();
+  assert.match(response.headers.get("content-type"), /^application\/json/);
+  assert.ok(response.headers.get("x-request-id"));
+  assertSays(data.text);
+});
+
+test("a file from disk becomes text", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "mynah-sdk-"));
+  try {
+    const path = join(folder, "speech.flac");
+    await writeFile(path, await spoken(undefined, "flac"));
+    const { text } = await client.audio.transcriptions.create({ file: createReadStream(path), model: "whisper-1" });
+    assertSays(text);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+for (const format of ["mp3", "opus", "aac", "flac", "wav"]) {
+  test(`speech as ${format} is understood`, async () => {
+    const { text } = await transcribe(await spoken(undefined, format));
+    assertSays(text);
+  });
+}
+
+test("text, srt and vtt are strings", async () => {
+  const audio = await spoken();
+  const text = await transcribe(audio, { response_format: "text" });
+  assertSays(text);
+  const srt = await transcribe(audio, { response_format: "srt" });
+  assert.match(srt, /^1\n\d\d:\d\d:\d\d,\d{3} --> \d\d:\d\d:\d\d,\d{3}\n/);
+  const vtt = await transcribe(audio, { response_format: "vtt" });
+  assert.match(vtt, /^WEBVTT\n\n\d\d:\d\d:\d\d\.\d{3} --> \d\d:\d\d:\d\d\.\d{3}\n/);
+});
+
+test("verbose json has segments and words in order, inside the recording", async () => {
+  const body = await transcribe(await spoken(), {
+    response_format: "verbose_json",
+    timestamp_granularities: ["word", "segment"],
+  });
+  assertSays(body.text);
+  assert.equal(body.language, "english");
+  for (const pieces of [body.segments, body.words]) {
+    assert.ok(pieces.length > 0);
+    let last = 0;
+    for (const { start, end } of pieces) {
+      assert.ok(last <= start && start <= end && end <= Number(body.duration) + 0.2, JSON.stringify(pieces));
+      last = start;
+    }
+  }
+});
+
+test("a stream is deltas and then one whole text", async () => {
+  const stream = await transcribe(await spoken(), { model: "gpt-4o-transcribe", stream: true });
+  let joined = "";
+  let done = 0;
+  for await (const event of stream) {
+    if (event.type === "transcript.text.delta") {
+      assert.equal(done, 0);
+      joined += event.delta;
+    } else {
+      assert.equal(event.type, "transcript.text.done");
+      assert.equal(event.text, joined);
+      done += 1;
+    }
+  }
+  assert.equal(done, 1);
+  assertSays(joined);
+});
+
+for (const [format, type] of Object.entries({
+  mp3: "audio/mpeg",
+  opus: "audio/ogg",
+  aac: "audio/aac",
+  flac: "audio/flac",
+  wav: "audio/wav",
+  pcm: "audio/pcm",
+})) {
+  test(`speech as ${format} has its type`, async () => {
+    const answer = await client.audio.speech.create({
+      model: "tts-1",
+      voice: "alloy",
+      input: "Yes, please.",
+      response_format: format,
+    });
+    assert.equal(answer.status, 200);
+    assert.equal(answer.headers.get("content-type"), type);
+    assert.ok((await answer.arrayBuffer()).byteLength > 500);
+  });
+}
+
+test("speech can be streamed", async () => {
+  const answer = await client.audio.speech.create({
+    model: "tts-1",
+    voice: "alloy",
+    input: "This is a test. How are you today? Thank you very much.",
+    stream: true,
+  });
+  assert.equal(answer.headers.get("transfer-encoding"), "chunked");
+  const pieces = [];
+  for await (const piece of answer.body) pieces.push(piece);
+  const { text } = await transcribe(Buffer.concat(pieces));
+  assert.match(text.toLowerCase(), /test.*you/s);
+});
+
+test("models are listed and looked up, also with a slash in the id", async () => {
+  const ids = [];
+  for await (const model of client.models.list()) ids.push(model.id);
+  for (const id of ["whisper-1", "tts-1", "openai/whisper-1", "deepgram/nova-3"]) {
+    assert.ok(ids.includes(id), id);
+    assert.equal((await client.models.retrieve(id)).id, id);
+  }
+});
+
+test("what does not exist is not found", async () => {
+  await assertFails(client.models.retrieve("no-such-model"), 404, "model_not_found");
+  await assertFails(
+    client.audio.speech.create({ model: "no-such-model", voice: "alloy", input: "Yes." }),
+    404,
+    "model_not_found",
+  );
+});
+
+test("wrong fields are named", async () => {
+  const speech = { model: "tts-1", voice: "alloy", input: "Yes." };
+  assert.equal((await assertFails(client.audio.speech.create({ ...speech, speed: 9 }), 400)).param, "speed");
+  assert.equal((await assertFails(client.audio.speech.create({ ...speech, voice: "nobody" }), 400)).param, "voice");
+  assert.equal((await assertFails(transcribe(await spoken(), { temperature: 9 }), 400)).param, "temperature");
+  await assertFails(transcribe(Buffer.from("These are words, not sound. ".repeat(50))), 400);
+});
+
+test("a key is needed where there is one", async () => {
+  await assertFails(connect(keyedUrl, "wrong").models.list(), 401);
+  await assertFails(
+    connect(keyedUrl, "wrong").audio.speech.create({ model: "tts-1", voice: "alloy", input: "Yes." }),
+    401,
+  );
+  assert.ok((await connect(keyedUrl, key).models.list()).data.length > 0);
+});

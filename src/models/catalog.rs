@@ -1,0 +1,547 @@
+//! What can be asked for: models with their files, and the names that stand for them.
+//!
+//! The catalog in the binary is `models/catalog.toml`, which also documents the format; a file of the user's own in
+//! the same format extends and overrides it. What is on the disk is not known here.
+
+use crate::engine::Voice;
+use crate::error::{Error, Kind, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+const BUILT_IN: &str = include_str!("../../models/catalog.toml");
+
+/// The longest id of a model, in bytes: it is also the name of a folder.
+const MAX_ID: usize = 128;
+
+/// What a model is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelTask {
+    /// Speech to text.
+    Transcribe,
+    /// Text to speech.
+    Speak,
+}
+
+impl ModelTask {
+    /// The word for people: `speech to text` or `text to speech`.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Transcribe => "speech to text",
+            Self::Speak => "text to speech",
+        }
+    }
+}
+
+/// One model of the catalog.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// The name to ask for, and that of its folder.
+    pub id: String,
+    /// The name to show to people.
+    pub name: String,
+    /// What it is for.
+    pub task: ModelTask,
+    /// The engine that runs it, as the table of engines calls it.
+    pub engine: String,
+    /// Other names that are accepted but not listed.
+    #[serde(default)]
+    pub aka: Vec<String>,
+    /// Whether the weights are inside the binary.
+    #[serde(default)]
+    pub built_in: bool,
+    /// ISO 639-1 codes; empty when unknown.
+    #[serde(default)]
+    pub languages: Vec<String>,
+    /// The voices, when the engine cannot say.
+    #[serde(default)]
+    voices: Vec<VoiceEntry>,
+    /// The licence of the weights.
+    #[serde(default)]
+    pub licence: String,
+    /// Who made it.
+    #[serde(default)]
+    pub owned_by: String,
+    /// A sentence for people.
+    #[serde(default)]
+    pub description: String,
+    /// When it was published, in seconds since 1970.
+    #[serde(default)]
+    pub created: u64,
+    /// What has to be downloaded.
+    #[serde(default)]
+    pub files: Vec<ModelFile>,
+}
+
+impl Model {
+    /// A model that no catalog knows, in the one file `name` of `size` bytes.
+    pub fn from_file(id: &str, name: &str, size: u64, engine: &str, task: ModelTask) -> Self {
+        let file = ModelFile { name: name.into(), size: Some(size), ..ModelFile::default() };
+        Self {
+            id: id.into(),
+            name: id.into(),
+            task,
+            engine: engine.into(),
+            aka: Vec::new(),
+            built_in: false,
+            languages: Vec::new(),
+            voices: Vec::new(),
+            licence: String::new(),
+            owned_by: "user".into(),
+            description: format!("Found as {name} in the folder of models."),
+            created: 0,
+            files: vec![file],
+        }
+    }
+
+    /// The voices that the catalog lists; none when the engine has its own list.
+    pub fn voices(&self) -> impl Iterator<Item = Voice> + '_ {
+        self.voices.iter().map(VoiceEntry::to_voice)
+    }
+
+    /// How many bytes the files have together, as far as the catalog knows; may be approximate.
+    pub fn size(&self) -> Option<u64> {
+        self.files.iter().map(ModelFile::expected_size).sum()
+    }
+
+    /// Whether English is the only language.
+    pub fn english_only(&self) -> bool {
+        matches!(self.languages.as_slice(), [language] if language == "en")
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VoiceEntry {
+    id: String,
+    name: Option<String>,
+    #[serde(default)]
+    language: String,
+}
+
+impl VoiceEntry {
+    fn to_voice(&self) -> Voice {
+        let name = self.name.clone().unwrap_or_else(|| self.id.clone());
+        Voice { id: self.id.clone(), name, language: self.language.clone() }
+    }
+}
+
+/// One file of a model.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelFile {
+    /// Its name in the folder of the model.
+    pub name: String,
+    /// Where it is published.
+    pub url: String,
+    /// Its size in bytes, when that is known exactly.
+    pub size: Option<u64>,
+    /// Its size in MiB, when it is published only roughly.
+    pub about_mib: Option<u64>,
+    /// Its SHA-256, in hexadecimal.
+    pub sha256: Option<String>,
+    /// Its SHA-1, in hexadecimal.
+    pub sha1: Option<String>,
+    /// Its MD5, in hexadecimal.
+    pub md5: Option<String>,
+}
+
+impl ModelFile {
+    /// The size in bytes to reckon with, exact or not.
+    pub fn expected_size(&self) -> Option<u64> {
+        self.size.or(self.about_mib.map(|mib| mib << 20))
+    }
+}
+
+/// A name that stands for the first of some models that is installed.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alias {
+    /// The name to ask for.
+    pub id: String,
+    /// Other names that are accepted but not listed.
+    #[serde(default)]
+    pub aka: Vec<String>,
+    /// Models or other aliases, best first.
+    models: Vec<String>,
+}
+
+/// What a name in the catalog means.
+#[derive(Debug, Clone, Copy)]
+pub enum Named<'a> {
+    /// A model.
+    Model(&'a Arc<Model>),
+    /// Another name, and the models it may stand for, best first.
+    Alias(&'a Alias, &'a [usize]),
+}
+
+/// One file in the catalog format.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Document {
+    model: Vec<Model>,
+    alias: Vec<Alias>,
+    voices: BTreeMap<String, BTreeMap<String, String>>,
+    languages: BTreeMap<String, Vec<String>>,
+}
+
+/// Every model and every name. Checked once; afterwards all references hold.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    models: Vec<Arc<Model>>,
+    /// Each alias with the indices of the models it may stand for, best first.
+    aliases: Vec<(Alias, Vec<usize>)>,
+    voices: BTreeMap<String, BTreeMap<String, String>>,
+    names: BTreeMap<String, Target>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Model(usize),
+    Alias(usize),
+}
+
+impl Catalog {
+    /// The catalog in the binary, extended and overridden by `file`.
+    ///
+    /// # Errors
+    /// `InvalidRequest` that names the file and the entry.
+    pub fn load(file: Option<&Path>) -> Result<Self> {
+        let mut document = Document::parse(BUILT_IN, "the catalog in the binary")?;
+        let Some(path) = file else { return Self::build(document, "the catalog in the binary") };
+        let origin = format!("the catalog {}", path.display());
+        let text = std::fs::read_to_string(path).map_err(|e| broken(&origin, format!("cannot be read: {e}")))?;
+        document.extend(Document::parse(&text, &origin)?);
+        Self::build(document, &origin)
+    }
+
+    fn build(document: Document, origin: &str) -> Result<Self> {
+        let mut models = document.model;
+        for model in &mut models {
+            model.languages = expand(&model.languages, &document.languages)
+                .map_err(|reason| broken(origin, format!("model `{}`: {reason}", model.id)))?;
+        }
+        let names = names(&models, &document.alias).map_err(|reason| broken(origin, reason))?;
+        let mut aliases = Vec::new();
+        for alias in &document.alias {
+            let candidates = candidates(alias, &models, &document.alias, &names)
+                .map_err(|reason| broken(origin, format!("alias `{}`: {reason}", alias.id)))?;
+            aliases.push((alias.clone(), candidates));
+        }
+        let models = models.into_iter().map(Arc::new).collect();
+        Ok(Self { models, aliases, voices: document.voices, names })
+    }
+
+    /// Every model, in the order of the catalog.
+    pub fn models(&self) -> &[Arc<Model>] {
+        &self.models
+    }
+
+    /// Every alias with the models it may stand for, best first.
+    pub fn aliases(&self) -> impl Iterator<Item = (&Alias, &[usize])> {
+        self.aliases.iter().map(|(alias, candidates)| (alias, candidates.as_slice()))
+    }
+
+    /// What `name` means: letter case does not matter, and a vendor's prefix may be missing or be too much.
+    pub fn find(&self, name: &str) -> Option<Named<'_>> {
+        let name = name.trim().to_ascii_lowercase();
+        let bare = name.rsplit('/').next().unwrap_or_default();
+        let target = self.names.get(&name).or_else(|| self.names.get(bare))?;
+        Some(match *target {
+            Target::Model(index) => Named::Model(&self.models[index]),
+            Target::Alias(index) => Named::Alias(&self.aliases[index].0, &self.aliases[index].1),
+        })
+    }
+
+    /// The model at `index`, as [`Named::Alias`] gives it.
+    pub fn model(&self, index: usize) -> &Arc<Model> {
+        &self.models[index]
+    }
+
+    /// The names that clients know for voices of `engine`: name → the engine's own voice.
+    pub fn voice_aliases(&self, engine: &str) -> Option<&BTreeMap<String, String>> {
+        self.voices.get(engine)
+    }
+}
+
+impl Document {
+    fn parse(text: &str, origin: &str) -> Result<Self> {
+        let mut document: Self = toml::from_str(text).map_err(|e| broken(origin, e))?;
+        for names in document.voices.values_mut() {
+            *names =
+                std::mem::take(names).into_iter().map(|(name, voice)| (name.to_ascii_lowercase(), voice)).collect();
+        }
+        let mut seen = BTreeSet::new();
+        let ids = document.model.iter().map(|model| &model.id).chain(document.alias.iter().map(|alias| &alias.id));
+        if let Some(twice) = ids.into_iter().find(|id| !seen.insert(id.to_ascii_lowercase())) {
+            return Err(broken(origin, format!("`{twice}` is there twice")));
+        }
+        for model in &document.model {
+            check_model(model).map_err(|reason| broken(origin, format!("model `{}`: {reason}", model.id)))?;
+        }
+        for alias in &document.alias {
+            check_alias(alias).map_err(|reason| broken(origin, format!("alias `{}`: {reason}", alias.id)))?;
+        }
+        Ok(document)
+    }
+
+    /// Takes over everything from `other`; what has the same name is replaced, be it a model or an alias.
+    fn extend(&mut self, other: Document) {
+        let replaced = |id: &str| {
+            let same = |other: &String| other.eq_ignore_ascii_case(id);
+            other.model.iter().any(|model| same(&model.id)) || other.alias.iter().any(|alias| same(&alias.id))
+        };
+        self.model.retain(|model| !replaced(&model.id));
+        self.alias.retain(|alias| !replaced(&alias.id));
+        self.model.extend(other.model);
+        self.alias.extend(other.alias);
+        self.languages.extend(other.languages);
+        for (engine, names) in other.voices {
+            self.voices.entry(engine).or_default().extend(names);
+        }
+    }
+}
+
+fn check_model(model: &Model) -> Result<(), String> {
+    let safe = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if !model.id.starts_with(|c: char| c.is_ascii_alphanumeric()) || !model.id.chars().all(safe) {
+        return Err("an id consists of letters, digits, `.`, `_` and `-`, and begins with a letter or digit".into());
+    }
+    if model.id.len() > MAX_ID {
+        return Err(format!("an id has at most {MAX_ID} characters"));
+    }
+    if model.built_in != model.files.is_empty() {
+        return Err("a model is either built in or has files".into());
+    }
+    let mut seen = BTreeSet::new();
+    for file in &model.files {
+        check_file(file).map_err(|reason| format!("file `{}`: {reason}", file.name))?;
+        if !seen.insert(file.name.to_ascii_lowercase()) {
+            return Err(format!("file `{}` is there twice", file.name));
+        }
+    }
+    Ok(())
+}
+
+fn check_file(file: &ModelFile) -> Result<(), String> {
+    let safe = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
+    if !file.name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !file.name.chars().all(safe) {
+        return Err("a file name consists of letters, digits, `.`, `_`, `-` and `+`, without a folder".into());
+    }
+    if !["http://", "https://"].iter().any(|scheme| file.url.starts_with(scheme)) {
+        return Err("its url must begin with https:// or http://".into());
+    }
+    let digests = [("sha256", &file.sha256, 64), ("sha1", &file.sha1, 40), ("md5", &file.md5, 32)];
+    for (name, digest, length) in digests {
+        let good = |text: &String| text.len() == length && text.chars().all(|c| c.is_ascii_hexdigit());
+        if !digest.as_ref().is_none_or(good) {
+            return Err(format!("its {name} must have {length} hexadecimal digits"));
+        }
+    }
+    Ok(())
+}
+
+fn check_alias(alias: &Alias) -> Result<(), String> {
+    if alias.id.trim().is_empty() || alias.id.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("an id has no spaces".into());
+    }
+    if alias.models.is_empty() {
+        return Err("it names no model".into());
+    }
+    Ok(())
+}
+
+/// `languages` with every `@set` replaced by its members.
+fn expand(languages: &[String], sets: &BTreeMap<String, Vec<String>>) -> Result<Vec<String>, String> {
+    let mut expanded = Vec::new();
+    for language in languages {
+        match language.strip_prefix('@') {
+            None => expanded.push(language.clone()),
+            Some(set) => {
+                expanded.extend_from_slice(sets.get(set).ok_or_else(|| format!("there is no `languages.{set}`"))?)
+            }
+        }
+    }
+    Ok(expanded)
+}
+
+/// Every accepted name. Ids come first, then other names, then the ids of aliases without their vendor.
+fn names(models: &[Model], aliases: &[Alias]) -> Result<BTreeMap<String, Target>, String> {
+    let mut names = BTreeMap::new();
+    let ids = models.iter().enumerate().map(|(index, model)| (&model.id, &model.aka, Target::Model(index)));
+    let ids = ids.chain(aliases.iter().enumerate().map(|(index, alias)| (&alias.id, &alias.aka, Target::Alias(index))));
+    let ids: Vec<_> = ids.collect();
+    for (id, _, target) in &ids {
+        names.insert(id.to_ascii_lowercase(), *target);
+    }
+    for (id, aka, target) in &ids {
+        for name in aka.iter() {
+            let taken = names.insert(name.to_ascii_lowercase(), *target);
+            if taken.is_some_and(|other| other != *target) {
+                return Err(format!("`{name}`, another name of `{id}`, is already the name of something else"));
+            }
+        }
+    }
+    for (id, _, target) in &ids {
+        if let Some((_, bare)) = id.split_once('/') {
+            names.entry(bare.to_ascii_lowercase()).or_insert(*target);
+        }
+    }
+    Ok(names)
+}
+
+/// The models that `alias` may stand for, best first, through other aliases.
+fn candidates(
+    alias: &Alias,
+    models: &[Model],
+    aliases: &[Alias],
+    names: &BTreeMap<String, Target>,
+) -> Result<Vec<usize>, String> {
+    let mut found: Vec<usize> = Vec::new();
+    // Each entry is a name still to be followed and the aliases that led to it.
+    let mut open: Vec<(&str, Vec<&str>)> = steps(alias, &[]);
+    while let Some((name, path)) = open.pop() {
+        match names.get(&name.to_ascii_lowercase()) {
+            None => return Err(format!("there is no model `{name}`")),
+            Some(Target::Model(index)) if !found.contains(index) => found.push(*index),
+            Some(Target::Model(_)) => {}
+            Some(Target::Alias(index)) => {
+                let next = &aliases[*index];
+                if path.contains(&next.id.as_str()) {
+                    return Err(format!("it leads back to itself through `{}`", next.id));
+                }
+                open.extend(steps(next, &path));
+            }
+        }
+    }
+    if found.iter().any(|index| models[*index].task != models[found[0]].task) {
+        return Err("it mixes speech to text and text to speech".into());
+    }
+    Ok(found)
+}
+
+/// What follows from `alias`, last first, so that the best is popped first.
+fn steps<'a>(alias: &'a Alias, path: &[&'a str]) -> Vec<(&'a str, Vec<&'a str>)> {
+    let path: Vec<&str> = path.iter().copied().chain([alias.id.as_str()]).collect();
+    alias.models.iter().rev().map(|name| (name.as_str(), path.clone())).collect()
+}
+
+fn broken(origin: &str, reason: impl std::fmt::Display) -> Error {
+    Error::new(Kind::InvalidRequest, format!("{origin} is wrong: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_user_file(text: &str) -> Result<Catalog> {
+        let mut document = Document::parse(BUILT_IN, "built in")?;
+        document.extend(Document::parse(text, "my.toml")?);
+        Catalog::build(document, "my.toml")
+    }
+
+    fn wrong(text: &str) -> String {
+        with_user_file(text).expect_err("the file is wrong").to_string()
+    }
+
+    fn first_candidate<'a>(catalog: &'a Catalog, name: &str) -> &'a str {
+        match catalog.find(name) {
+            Some(Named::Alias(_, candidates)) => &catalog.model(candidates[0]).id,
+            Some(Named::Model(model)) => &model.id,
+            None => "nothing",
+        }
+    }
+
+    #[test]
+    fn every_name_a_client_may_know_leads_to_a_model() {
+        let catalog = Catalog::load(None).expect("the catalog in the binary is good");
+        let transcribe = "openai/whisper-1 deepgram/nova-3 deepgram/flux whisper-1 gpt-4o-transcribe \
+            gpt-4o-mini-transcribe gpt-4o-transcribe-diarize gpt-transcribe nova-3 flux openai/gpt-4o-transcribe";
+        for name in transcribe.split_whitespace() {
+            assert_eq!(first_candidate(&catalog, name), "whisper-large-v3-turbo", "{name}");
+        }
+        let speak = "elevenlabs/eleven-flash-2.5 elevenlabs/eleven-v3 cartesia/sonic-2 openai/tts-hd tts-1 tts-1-hd \
+            gpt-4o-mini-tts eleven-v3 openai/tts-1 OpenAI/TTS-1";
+        for name in speak.split_whitespace() {
+            assert_eq!(first_candidate(&catalog, name), "mynah-voice", "{name}");
+        }
+        for name in ["whisper-tiny.en", "tiny.en", "openai/whisper-tiny.en"] {
+            assert_eq!(first_candidate(&catalog, name), "whisper-tiny.en");
+        }
+        assert!(catalog.find("foo").is_none() && catalog.find("").is_none());
+    }
+
+    #[test]
+    fn the_last_resort_of_every_alias_is_built_in() {
+        let catalog = Catalog::load(None).expect("good");
+        for (alias, candidates) in catalog.aliases() {
+            let last = candidates.last().map(|index| catalog.model(*index));
+            assert!(last.is_some_and(|model| model.built_in), "{}", alias.id);
+        }
+    }
+
+    #[test]
+    fn every_whisper_model_has_a_digest_and_a_size() {
+        let catalog = Catalog::load(None).expect("good");
+        let whisper: Vec<&Arc<Model>> = catalog.models().iter().filter(|model| !model.files.is_empty()).collect();
+        assert_eq!(whisper.len(), 33);
+        assert!(whisper.iter().all(|model| model.size().is_some() && model.files[0].sha1.is_some()));
+        assert!(whisper.iter().all(|model| model.english_only() == model.id.contains(".en")));
+    }
+
+    #[test]
+    fn a_file_of_the_user_extends_and_overrides() {
+        let catalog = with_user_file(
+            r#"
+            [[model]]
+            id = "mine"
+            name = "Mine"
+            task = "transcribe"
+            engine = "unheard-of"
+            files = [{ name = "a.bin", url = "http://models/a.bin" }, { name = "b.json", url = "http://models/b" }]
+            [[alias]]
+            id = "whisper-1"
+            models = ["mine", "mynah-demo.en"]
+            [voices.espeak]
+            Rachel = "en-gb"
+            "#,
+        )
+        .expect("good");
+        assert_eq!(first_candidate(&catalog, "openai/whisper-1"), "mine");
+        let voices = catalog.voice_aliases("espeak").expect("espeak has aliases");
+        assert_eq!((voices["rachel"].as_str(), voices["alloy"].as_str()), ("en-gb", "en-us"));
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_file_and_entry() {
+        let model =
+            |rest: &str| format!("[[model]]\nid = \"m\"\nname = \"M\"\nengine = \"e\"\ntask = \"speak\"\n{rest}");
+        let file = |rest: &str| model(&format!("files = [{{ url = \"http://h/x\", {rest} }}]"));
+        let cases = [
+            (model("built_in = true\nspeed = 3"), "unknown field `speed`"),
+            (model(""), "model `m`: a model is either built in or has files"),
+            (file("name = '../x'"), "model `m`: file `../x`"),
+            (file("name = 'x', sha1 = 'ab'"), "file `x`: its sha1"),
+            (model("built_in = true\nlanguages = ['@no']"), "model `m`: there is no `languages.no`"),
+            (model("built_in = true\naka = ['tts-1']"), "`tts-1`, another name of `m`"),
+            ("[[alias]]\nid = 'a'\nmodels = ['no']".into(), "alias `a`: there is no model `no`"),
+            ("[[alias]]\nid = 'a'\nmodels = ['a']".into(), "alias `a`: it leads back"),
+            ("[[alias]]\nid = 'a'\nmodels = ['tts-1', 'whisper-1']".into(), "alias `a`: it mixes"),
+            ("[[alias]]\nid = 'a'\nmodels = ['tts-1']\n[[alias]]\nid = 'A'\nmodels = ['tts-1']".into(), "`A` is there"),
+            ("[[alias]\n".into(), "line 1"),
+        ];
+        for (text, expected) in cases {
+            let message = wrong(&text);
+            assert!(message.starts_with("my.toml is wrong: ") && message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn aliases_in_a_ring_are_refused() {
+        let ring = "[[alias]]\nid = 'a'\nmodels = ['b']\n[[alias]]\nid = 'b'\nmodels = ['a']";
+        assert!(wrong(ring).contains("leads back to itself"));
+    }
+}

@@ -1,0 +1,407 @@
+//! The models of this server: which are installed, what a name stands for, and the pools of engines that run them.
+//!
+//! Names come from the catalog, files from the folder of models, which is looked at anew for every question: a model
+//! pulled by another process is there at once. How files get there is told in `pull.rs` and `bundle.rs`.
+
+use super::catalog::{Catalog, Model, ModelTask, Named};
+use super::folder::{self, ModelFolder};
+use super::loaded::{Count, Loaded};
+use crate::audio::Pcm;
+use crate::config::{Config, EngineConfig};
+use crate::engine::pool::{Cores, Pool, PoolOptions, Priority};
+use crate::engine::{
+    Engines, Factory, Load, Loader, SPEECH_SAMPLE_RATE, SpeakOptions, Synthesizer, SynthesizerPool, TranscribeOptions,
+    Transcriber, TranscriberPool, Voice, Weights,
+};
+use crate::error::{Error, Kind, Result};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Engines so light that their slots are not counted against the cores.
+const LIGHT_ENGINES: [&str; 1] = ["espeak"];
+
+/// Every model and every pool. Cheap to clone; all clones are the same registry.
+#[derive(Clone)]
+pub struct Registry {
+    pub(super) inner: Arc<Inner>,
+    pub(super) voices: Arc<BTreeMap<String, Vec<Voice>>>,
+}
+
+pub(super) struct Inner {
+    pub(super) config: Config,
+    pub(super) catalog: Catalog,
+    pub(super) folder: ModelFolder,
+    engines: Engines,
+    cores: Arc<Cores>,
+    core_count: usize,
+    transcribers: Loaded<dyn Transcriber>,
+    synthesizers: Loaded<dyn Synthesizer>,
+    count: Count,
+}
+
+/// What is known about one name that can be asked for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ModelInfo {
+    /// The name: a model's own, or an alias.
+    pub id: String,
+    /// The model behind an alias; `None` for a model itself, and for an alias of which nothing is installed.
+    pub resolves_to: Option<String>,
+    /// The name to show to people.
+    pub name: String,
+    /// What it is for.
+    pub task: ModelTask,
+    /// The engine that runs it.
+    pub engine: String,
+    /// ISO 639-1 codes; empty when unknown.
+    pub languages: Vec<String>,
+    /// Whether it understands more than one language, as far as is known.
+    pub multilingual: bool,
+    /// Whether English is the only language.
+    pub english_only: bool,
+    /// Whether its files are here.
+    pub installed: bool,
+    /// Whether this build has its engine.
+    pub usable: bool,
+    /// Whether it is in memory.
+    pub loaded: bool,
+    /// Whether it is inside the binary.
+    pub built_in: bool,
+    /// Bytes on disk, or to download; approximate before the download.
+    pub size: Option<u64>,
+    /// The licence of the weights.
+    pub licence: String,
+    /// Who made it.
+    pub owned_by: String,
+    /// A sentence for people.
+    pub description: String,
+    /// When it was published, in seconds since 1970.
+    pub created: u64,
+}
+
+/// A model that can be loaded.
+struct Found {
+    model: Arc<Model>,
+    weights: Weights,
+}
+
+impl Registry {
+    /// The models that `config` describes, run by `engines`. Nothing is loaded yet.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a catalog that is wrong or a pinned model that nobody knows.
+    pub fn new(config: &Config, engines: Engines) -> Result<Self> {
+        let core_count = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let inner = Inner {
+            config: config.clone(),
+            catalog: Catalog::load(config.models.catalog.as_deref())?,
+            folder: ModelFolder::new(&config.data_dir),
+            engines,
+            cores: Arc::new(Cores::new(core_count)),
+            core_count,
+            transcribers: Loaded::default(),
+            synthesizers: Loaded::default(),
+            count: Count::default(),
+        };
+        let registry = Self { inner: Arc::new(inner), voices: Arc::default() };
+        for id in &config.models.pinned {
+            if registry.get(id).is_none() {
+                return Err(Error::invalid("models.pinned", format!("models.pinned names the unknown model `{id}`")));
+            }
+        }
+        Ok(registry)
+    }
+
+    /// Tells the registry the voices of `engine`. Without this, and without voices in the catalog, any voice is handed
+    /// to the engine, which refuses those it does not have.
+    pub fn with_voices(mut self, engine: &str, voices: Vec<Voice>) -> Self {
+        Arc::make_mut(&mut self.voices).insert(engine.to_owned(), voices);
+        self
+    }
+
+    /// Every model, installed or not, then every alias.
+    pub fn list(&self) -> Vec<ModelInfo> {
+        let dropped = self.inner.folder.dropped(&self.inner.catalog);
+        let known = self.inner.catalog.models().iter().map(|model| self.describe(model));
+        let dropped: Vec<ModelInfo> = dropped.iter().map(|model| self.describe(model)).collect();
+        let aliases = self.inner.catalog.aliases().filter_map(|(alias, _)| self.get(&alias.id));
+        known.chain(dropped).chain(aliases).collect()
+    }
+
+    /// What the name `id` means, installed or not.
+    pub fn get(&self, id: &str) -> Option<ModelInfo> {
+        let inner = &self.inner;
+        match inner.catalog.find(id) {
+            Some(Named::Model(model)) => Some(self.describe(model)),
+            Some(Named::Alias(alias, candidates)) => {
+                let best = inner.best(candidates);
+                let model = best.or_else(|| candidates.first().map(|index| inner.catalog.model(*index)))?;
+                let resolves_to = best.map(|model| model.id.clone());
+                Some(ModelInfo { id: alias.id.clone(), resolves_to, ..self.describe(model) })
+            }
+            None => inner.dropped(id).map(|model| self.describe(&model)),
+        }
+    }
+
+    /// The installed model behind `id`, which may be an alias, for `task`.
+    ///
+    /// # Errors
+    /// `NotFound` (param `model`, code `model_not_found`) for a model that is unknown or not installed,
+    /// `InvalidRequest` for one that does something else, `Unavailable` when this build lacks its engine.
+    pub fn resolve(&self, id: &str, task: ModelTask) -> Result<ModelInfo> {
+        let found = self.find(id, task)?;
+        let info = self.describe(&found.model);
+        match self.inner.catalog.find(id) {
+            Some(Named::Alias(alias, _)) => {
+                Ok(ModelInfo { id: alias.id.clone(), resolves_to: Some(found.model.id.clone()), ..info })
+            }
+            _ => Ok(info),
+        }
+    }
+
+    /// The threads that transcribe with `id`, loaded if need be.
+    ///
+    /// # Errors
+    /// As [`Registry::resolve`], and `Unavailable` with the reason when the model cannot be loaded.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves a running load to those who come later.
+    pub async fn transcriber(&self, id: &str) -> Result<Arc<TranscriberPool>> {
+        let Found { model, weights } = self.find(id, ModelTask::Transcribe)?;
+        let (inner, loading) = (self.inner.clone(), model.clone());
+        let load = || async move {
+            let loader = inner.engines.transcriber(&loading.engine)?;
+            let pool = inner.open(&loading, weights, loader).await?;
+            hear_silence(&pool, &loading).await.map_err(|error| unloadable(&loading, error))?;
+            Ok(pool)
+        };
+        self.inner.transcribers.get(&model.id, load).await
+    }
+
+    /// The threads that speak with `id`, loaded if need be.
+    ///
+    /// # Errors
+    /// As [`Registry::resolve`], and `Unavailable` with the reason when the model cannot be loaded.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves a running load to those who come later.
+    pub async fn synthesizer(&self, id: &str) -> Result<Arc<SynthesizerPool>> {
+        let Found { model, weights } = self.find(id, ModelTask::Speak)?;
+        let (inner, loading, voice) = (self.inner.clone(), model.clone(), self.default_voice_of(&model));
+        let load = || async move {
+            let loader = inner.engines.synthesizer(&loading.engine)?;
+            let pool = inner.open(&loading, weights, loader).await?;
+            say_a_word(&pool, voice).await.map_err(|error| unloadable(&loading, error))?;
+            Ok(pool)
+        };
+        self.inner.synthesizers.get(&model.id, load).await
+    }
+
+    /// Loads the pinned models. One that cannot be loaded is logged and tried again when it is first asked for.
+    pub async fn load_pinned(&self) {
+        for id in &self.inner.config.models.pinned {
+            let loaded = match self.get(id).map(|info| info.task) {
+                Some(ModelTask::Transcribe) => self.transcriber(id).await.map(drop),
+                Some(ModelTask::Speak) => self.synthesizer(id).await.map(drop),
+                None => continue,
+            };
+            if let Err(error) = loaded {
+                tracing::warn!(model.id = id, %error, "the pinned model `{id}` cannot be loaded");
+            }
+        }
+    }
+
+    /// Unloads the models that nobody has used for `models.idle_seconds` before `now`: never one in use or pinned.
+    /// Returns when to sweep next; `None` means never.
+    pub fn sweep(&self, now: Instant) -> Option<Instant> {
+        let idle = Duration::from_secs(self.inner.config.models.idle_seconds);
+        if idle.is_zero() {
+            return None;
+        }
+        let pinned: Vec<String> = self.inner.config.models.pinned.iter().filter_map(|id| self.model_id(id)).collect();
+        let keep = |id: &str| pinned.iter().any(|pinned| pinned == id);
+        let mut unloaded = self.inner.transcribers.sweep(now, idle, keep);
+        unloaded.extend(self.inner.synthesizers.sweep(now, idle, keep));
+        for id in unloaded {
+            tracing::info!(model.id = id, "unloaded the idle model `{id}`");
+        }
+        Some(now + (idle / 4).clamp(Duration::from_secs(1), Duration::from_secs(60)))
+    }
+
+    /// Unloads `id`; whoever uses it keeps it to the end.
+    pub(super) fn unload(&self, id: &str) {
+        self.inner.transcribers.remove(id);
+        self.inner.synthesizers.remove(id);
+    }
+
+    /// The id of the model that `id` stands for just now.
+    fn model_id(&self, id: &str) -> Option<String> {
+        self.get(id).map(|info| info.resolves_to.unwrap_or(info.id))
+    }
+
+    fn find(&self, id: &str, task: ModelTask) -> Result<Found> {
+        let model = self.installed(id)?;
+        if model.task != task {
+            let message = format!("The model '{id}' is for {}, not for {}.", model.task.describe(), task.describe());
+            return Err(Error::invalid("model", message));
+        }
+        self.inner.check_engine(&model)?;
+        let weights = self.inner.folder.weights(&model).ok_or_else(|| not_installed(id, &model))?;
+        Ok(Found { model, weights })
+    }
+
+    /// The model behind `id`: for an alias the best that is installed and has its engine.
+    pub(super) fn installed(&self, id: &str) -> Result<Arc<Model>> {
+        let inner = &self.inner;
+        match inner.catalog.find(id) {
+            Some(Named::Model(model)) => Ok(model.clone()),
+            Some(Named::Alias(_, candidates)) => {
+                let best = inner.best(candidates).cloned();
+                best.ok_or_else(|| not_installed(id, inner.catalog.model(candidates[0])))
+            }
+            None => inner.dropped(id).map(Arc::new).ok_or_else(|| unknown(id)),
+        }
+    }
+
+    fn describe(&self, model: &Model) -> ModelInfo {
+        let inner = &self.inner;
+        let paths = inner.folder.paths(model);
+        ModelInfo {
+            id: model.id.clone(),
+            resolves_to: None,
+            name: model.name.clone(),
+            task: model.task,
+            engine: model.engine.clone(),
+            languages: model.languages.clone(),
+            multilingual: model.languages.len() != 1,
+            english_only: model.english_only(),
+            installed: paths.is_some(),
+            usable: inner.check_engine(model).is_ok(),
+            loaded: inner.transcribers.is_loaded(&model.id) || inner.synthesizers.is_loaded(&model.id),
+            built_in: model.built_in,
+            size: if model.built_in { None } else { paths.map(|paths| folder::size_of(&paths)).or(model.size()) },
+            licence: model.licence.clone(),
+            owned_by: model.owned_by.clone(),
+            description: model.description.clone(),
+            created: model.created,
+        }
+    }
+}
+
+impl Inner {
+    /// The first of `candidates` that is installed and has its engine.
+    fn best(&self, candidates: &[usize]) -> Option<&Arc<Model>> {
+        let mut models = candidates.iter().map(|index| self.catalog.model(*index));
+        models.find(|model| self.is_ready(model))
+    }
+
+    /// Whether `model` is installed and has its engine.
+    pub(super) fn is_ready(&self, model: &Model) -> bool {
+        self.folder.paths(model).is_some() && self.check_engine(model).is_ok()
+    }
+
+    fn dropped(&self, id: &str) -> Option<Model> {
+        self.folder.dropped(&self.catalog).into_iter().find(|model| model.id == id)
+    }
+
+    fn check_engine(&self, model: &Model) -> Result<()> {
+        match model.task {
+            ModelTask::Transcribe => self.engines.transcriber(&model.engine).map(drop),
+            ModelTask::Speak => self.engines.synthesizer(&model.engine).map(drop),
+        }
+    }
+
+    /// Loads the weights and builds the first engine, on a thread that may block.
+    async fn open<E>(self: &Arc<Self>, model: &Arc<Model>, weights: Weights, loader: Loader<E>) -> Result<Pool<E>>
+    where
+        E: ?Sized + Send + 'static,
+    {
+        let (inner, loading, begun) = (self.clone(), model.clone(), Instant::now());
+        let opened = tokio::task::spawn_blocking(move || {
+            // A loader that panics fails the request, not the process.
+            catch_unwind(AssertUnwindSafe(|| inner.open_blocking(&loading, &weights, &loader)))
+                .unwrap_or_else(|_| Err(Error::new(Kind::Unavailable, "the engine crashed on its files")))
+        });
+        let opened = opened.await.unwrap_or_else(|e| Err(Error::internal("the load was interrupted", e)));
+        let pool = opened.map_err(|error| unloadable(model, error))?;
+        let (id, duration_ms) = (model.id.as_str(), begun.elapsed().as_millis() as u64);
+        tracing::info!(model.id = id, duration_ms, "loaded the model `{id}`");
+        Ok(pool)
+    }
+
+    fn open_blocking<E>(&self, model: &Model, weights: &Weights, loader: &Loader<E>) -> Result<Pool<E>>
+    where
+        E: ?Sized + Send + 'static,
+    {
+        check_memory(weights)?;
+        let cache_dir = self.config.data_dir.join("cache");
+        let factory: Factory<E> = loader(&Load { weights, config: &self.config.engine, cache_dir: &cache_dir })?;
+        let in_memory = self.count.one_more();
+        Pool::start(self.pool_options(model), move || {
+            // Moves the guard into the pool, which counts as a model in memory until it is dropped.
+            let _in_memory = &in_memory;
+            factory()
+        })
+    }
+
+    fn pool_options(&self, model: &Model) -> PoolOptions {
+        let EngineConfig { threads, queue, .. } = self.config.engine;
+        let name = model.id.clone();
+        if LIGHT_ENGINES.contains(&model.engine.as_str()) {
+            return PoolOptions { name, slots: self.core_count, queue, cores: None, threads: 1 };
+        }
+        let slots = self.config.engine.slots_for(self.core_count);
+        PoolOptions { name, slots, queue, cores: Some(self.cores.clone()), threads }
+    }
+}
+
+/// Runs `pool` once, so that the first request finds everything in memory and a model that cannot work is known.
+async fn hear_silence(pool: &TranscriberPool, model: &Model) -> Result<()> {
+    // Naming the language saves the engine from looking for it.
+    let language = model.languages.first().cloned().or_else(|| Some("en".into()));
+    let silence = Pcm::new(vec![0.0; SPEECH_SAMPLE_RATE as usize], SPEECH_SAMPLE_RATE);
+    let options = TranscribeOptions { language, ..TranscribeOptions::default() };
+    let heard = pool.run(Priority::Interactive, move |engine, cancel| engine.transcribe(&silence, &options, cancel));
+    heard.await.map(drop)
+}
+
+/// As [`hear_silence`], for voices.
+async fn say_a_word(pool: &SynthesizerPool, voice: String) -> Result<()> {
+    let options = SpeakOptions { voice, speed: 1.0 };
+    let said = pool
+        .run(Priority::Interactive, move |engine, cancel| engine.synthesize("a", &options, cancel, &mut |_| Ok(())));
+    said.await
+}
+
+/// Refuses weights that are larger than the free memory: the attempt could cost other models or the process.
+fn check_memory(weights: &Weights) -> Result<()> {
+    let size = folder::size_of_weights(weights);
+    let Some(free) = free_memory().filter(|free| *free < size) else { return Ok(()) };
+    let message = format!("it needs {} MiB of memory and only {} MiB are free", size >> 20, free >> 20);
+    Err(Error::new(Kind::Unavailable, message))
+}
+
+/// Bytes of memory that can be had without swapping, where the system tells.
+fn free_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+}
+
+fn unknown(id: &str) -> Error {
+    let message = format!("Unknown model '{id}'. GET /v1/models lists what this server has.");
+    Error::new(Kind::NotFound, message).with_param("model").with_code("model_not_found")
+}
+
+fn not_installed(id: &str, model: &Model) -> Error {
+    let message = format!("The model '{id}' is not installed. `mynah models pull {}` downloads it.", model.id);
+    Error::new(Kind::NotFound, message).with_param("model").with_code("model_not_found")
+}
+
+/// Whatever went wrong while loading, it is this server's model that is not available.
+fn unloadable(model: &Model, error: Error) -> Error {
+    let message = format!("The model '{}' cannot be loaded: {}", model.id, error.message());
+    Error::new(Kind::Unavailable, message).with_source(error).with_retry_after(Duration::from_secs(10))
+}
