@@ -3,6 +3,10 @@
 //! Engines see only short work: at most 30 s of audio, one sentence of text. Cutting, joining and streaming is done
 //! above, in `speech`. Nothing here knows HTTP, file formats, or any file but the weights.
 
+#[cfg(feature = "espeak")]
+pub mod espeak;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 pub mod pool;
 pub mod vad;
 
@@ -159,7 +163,10 @@ pub struct Engines {
 impl Engines {
     /// The engines of this build.
     pub fn built_in() -> Self {
-        Self::default()
+        let engines = Self::default();
+        #[cfg(feature = "espeak")]
+        let engines = engines.with_synthesizer("espeak", Arc::new(espeak::load));
+        engines
     }
 
     /// Adds or replaces a speech-to-text engine.

@@ -1,6 +1,10 @@
 //! The neutral core: what the product does. Audio becomes a stream of transcript pieces; text becomes a stream of
 //! sound. No HTTP, no vendor's word, no engine by name.
 
+mod pause;
+pub mod sentence;
+pub mod speak;
+
 use crate::error::{Error, Result};
 use std::sync::LazyLock;
 use tokio::sync::Semaphore;
