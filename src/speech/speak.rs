@@ -428,4 +428,46 @@ Five.")).await;
         drop((hold, held, go, others));
         assert!(sound.try_collect::<Vec<_>>().await.is_ok());
     }
+
+    #[cfg(feature = "espeak")]
+    #[tokio::test]
+    async fn the_built_in_voice_speaks_through_it() {
+        use crate::engine::{Load, Weights, espeak};
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = crate::config::EngineConfig::default();
+        let load = Load { weights: &Weights::BuiltIn, config: &config, cache_dir: folder.path() };
+        let factory = espeak::load(&load).expect("the data can be written");
+        let options = PoolOptions { name: "espeak".into(), slots: 1, queue: 4, cores: None, threads: 1 };
+        let pool = Arc::new(SynthesizerPool::start(options, factory).expect("it can be built"));
+        let text = "Good morning, dear listeners. This is the news. It is short.";
+        let spoken = |speed| speak(pool.clone(), text.into(), SpeakOptions { voice: "en-us".into(), speed }, Priority::Batch);
+        let begun = std::time::Instant::now();
+        let mut first = Box::pin(encode(spoken(1.0), AudioFormat::Mp3));
+        first.next().await.expect("bytes").expect("it speaks");
+        println!("FIRST {:?}", begun.elapsed());
+        drop(first);
+        for _ in 0..5 {
+            let begun = std::time::Instant::now();
+            let mut first = Box::pin(encode(spoken(1.0), AudioFormat::Mp3));
+            first.next().await.expect("bytes").expect("it speaks");
+            println!("FIRST {:?}", begun.elapsed());
+        }
+        let plain = seconds(spoken(1.0)).await;
+        assert!((3.0..6.0).contains(&plain), "{plain}");
+        for speed in [0.25, 0.5, 2.0, 4.0] {
+            let ratio = seconds(spoken(speed)).await / plain * speed;
+            println!("TOTAL {speed} {ratio}");
+            assert!((0.9..1.1).contains(&ratio), "{speed}: {ratio}");
+        }
+        if let Some(folder) = std::env::var_os("SPEAK_OUT") {
+            let line = "The quick brown fox jumps over the lazy dog. Please send the report before Monday. Where is the nearest train station?";
+            for voice in ["en-us","en-us+m3","en-gb+m5","en-us+f2","en-us+m1","en-gb","en-us+m7","en-us+f3","en-gb+f4","en-us+f5","en-us+m4","en-gb+f2","en-gb+m3","en-us+f1","en-gb+m1","en-us+m6","en-us+linda","en-us+f4","en-us+m2","en-us+m8"] {
+              for speed in if voice=="en-us" { vec![0.25f32,0.5,1.0,1.5,2.0,3.0,4.0] } else { vec![1.0] } {
+                let s = speak(pool.clone(), line.into(), SpeakOptions { voice: voice.into(), speed }, Priority::Batch);
+                let b: Vec<Bytes> = encode(s, AudioFormat::Wav).try_collect().await.unwrap();
+                std::fs::write(std::path::Path::new(&folder).join(format!("{voice}@{speed}.wav")), b.concat()).unwrap();
+              }
+            }
+        }
+    }
 }
