@@ -170,7 +170,8 @@ fn limited(sample: f32, gain: f32) -> f32 {
 /// `text` without what espeak-ng takes for commands: control characters set its parameters, `[[` begins phonemes.
 /// Marks that only steer a screen go too.
 fn readable(text: &str) -> String {
-    let is_steering = |c: char| matches!(u32::from(c), 0x200B | 0x200E..=0x200F | 0x202A..=0x202E | 0x2060..=0x206F | 0xFEFF);
+    let is_steering =
+        |c: char| matches!(u32::from(c), 0x200B | 0x200E..=0x200F | 0x202A..=0x202E | 0x2060..=0x206F | 0xFEFF);
     let visible = |c: char| if c.is_control() { ' ' } else { c };
     let text: String = text.chars().filter(|c| !is_steering(*c)).map(visible).collect();
     text.replace("[[", "[ [")

@@ -75,7 +75,11 @@ fn voices_have_names_of_their_own() {
     ids.sort();
     assert!(ids.windows(2).all(|pair| pair[0] != pair[1]));
     assert!(ids.iter().all(|id| voices::speaker(id).is_some()));
-    assert!(["en-us", "en-gb+f2", "de", "fr", "es", "it", "pt", "pt-br"].iter().all(|id| ids.iter().any(|known| known == id)));
+    assert!(
+        ["en-us", "en-gb+f2", "de", "fr", "es", "it", "pt", "pt-br"]
+            .iter()
+            .all(|id| ids.iter().any(|known| known == id))
+    );
 }
 
 #[test]
@@ -131,11 +135,38 @@ fn no_text_breaks_it() {
     let long_word = "Donaudampfschifffahrt".repeat(14);
     let digits = "9".repeat(280);
     let texts = [
-        "", " ", "...", "?!", "\u{0}\u{1}5P\u{1}90S\u{7f}", "😀👩‍👩‍👧‍👦🇩🇪🏴󠁧󠁢󠁥󠁮󠁧󠁿", "مرحبا بالعالم", "שלום עולם", "\u{202e}desrever\u{202c}",
-        "你好，世界 hello привет", "日本語のテスト", "한국어 테스트", "สวัสดีชาวโลก", "नमस्ते दुनिया", "e\u{301}\u{302}\u{303}\u{304}", "a\u{200d}b\u{200c}c\u{feff}",
-        "[[h@l'oU]]", "[[", "<speak>&lt;&#0;</speak>", "$1,234.56 €5 £3.20 ¥100 50% 1/2 3.5e-10 0x1F", "1234567890123456789012345678901234567890",
-        "-1 -- --- – — _ _ _", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "http://user:pw@example.com/a?b=c&d=%20#e", "C++ C# .NET @me #tag",
-        "xX'’ʼ“”„«»‹›", "ﷺ ﷽ 𝕳𝖊𝖑𝖑𝖔 Ｈｅｌｌｏ ① ½ ²", "\u{fffd}\u{e000}\u{10ffff}", "MCMXCIX IV. XIII", "12:34:56 2024-02-30 31.12.1999", &long_word, &digits,
+        "",
+        " ",
+        "...",
+        "?!",
+        "\u{0}\u{1}5P\u{1}90S\u{7f}",
+        "😀👩‍👩‍👧‍👦🇩🇪🏴󠁧󠁢󠁥󠁮󠁧󠁿",
+        "مرحبا بالعالم",
+        "שלום עולם",
+        "\u{202e}desrever\u{202c}",
+        "你好，世界 hello привет",
+        "日本語のテスト",
+        "한국어 테스트",
+        "สวัสดีชาวโลก",
+        "नमस्ते दुनिया",
+        "e\u{301}\u{302}\u{303}\u{304}",
+        "a\u{200d}b\u{200c}c\u{feff}",
+        "[[h@l'oU]]",
+        "[[",
+        "<speak>&lt;&#0;</speak>",
+        "$1,234.56 €5 £3.20 ¥100 50% 1/2 3.5e-10 0x1F",
+        "1234567890123456789012345678901234567890",
+        "-1 -- --- – — _ _ _",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "http://user:pw@example.com/a?b=c&d=%20#e",
+        "C++ C# .NET @me #tag",
+        "xX'’ʼ“”„«»‹›",
+        "ﷺ ﷽ 𝕳𝖊𝖑𝖑𝖔 Ｈｅｌｌｏ ① ½ ²",
+        "\u{fffd}\u{e000}\u{10ffff}",
+        "MCMXCIX IV. XIII",
+        "12:34:56 2024-02-30 31.12.1999",
+        &long_word,
+        &digits,
     ];
     for voice in ["en-us", "de", "cmn", "ar", "hi"] {
         for text in texts {
