@@ -5,6 +5,7 @@
 pub mod decode;
 pub mod encode;
 pub mod resample;
+pub mod stretch;
 
 use std::time::Duration;
 

@@ -3,6 +3,10 @@
 //! Engines see only short work: at most 30 s of audio, one sentence of text. Cutting, joining and streaming is done
 //! above, in `speech`. Nothing here knows HTTP, file formats, or any file but the weights.
 
+#[cfg(feature = "espeak")]
+pub mod espeak;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 pub mod pool;
 #[cfg(all(test, feature = "espeak"))]
 pub(crate) mod spoken;
