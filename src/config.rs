@@ -214,7 +214,7 @@ impl Config {
                 .map_err(|e| broken(format!("the configuration file {} is wrong: {e}", path.display())))?;
         }
         for (name, value) in environment {
-            let Some(key) = name.strip_prefix("MYNAH_") else { continue };
+            let Some(key) = name.strip_prefix("MYNAH_").filter(|key| is_setting(key)) else { continue };
             let path: Vec<String> = key.to_ascii_lowercase().split("__").map(str::to_owned).collect();
             config = config.with(&path, &guesses(&value), &format!("the environment variable {name}"))?;
         }
@@ -307,6 +307,11 @@ fn insert(table: &mut toml::Table, path: &[String], value: toml::Value) {
             }
         }
     }
+}
+
+/// Whether `MYNAH_{key}` is meant as a setting: scripts and tools around the server have variables of their own.
+fn is_setting(key: &str) -> bool {
+    key.contains("__") || ["DATA_DIR", "OFFLINE"].contains(&key)
 }
 
 /// What an environment variable may mean: the variable has no type, the field it goes to has.

@@ -40,3 +40,8 @@ pub mod audio;
 pub mod engine;
 pub mod models;
 pub mod speech;
+
+pub mod app;
+
+pub mod api;
+pub mod cli;

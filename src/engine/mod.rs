@@ -162,6 +162,7 @@ pub type SynthesizerPool = pool::Pool<dyn Synthesizer>;
 pub struct Engines {
     transcribers: BTreeMap<&'static str, Loader<dyn Transcriber>>,
     synthesizers: BTreeMap<&'static str, Loader<dyn Synthesizer>>,
+    voices: BTreeMap<&'static str, fn() -> Vec<Voice>>,
 }
 
 impl Engines {
@@ -170,6 +171,8 @@ impl Engines {
         let engines = Self::default();
         #[cfg(feature = "whisper")]
         let engines = engines.with_transcriber("whisper", Arc::new(whisper::load));
+        #[cfg(feature = "espeak")]
+        let engines = engines.with_synthesizer("espeak", Arc::new(espeak::load)).with_voices("espeak", espeak::voices);
         engines
     }
 
@@ -183,6 +186,17 @@ impl Engines {
     pub fn with_synthesizer(mut self, name: &'static str, loader: Loader<dyn Synthesizer>) -> Self {
         self.synthesizers.insert(name, loader);
         self
+    }
+
+    /// Adds the list of voices of an engine that brings its own.
+    pub fn with_voices(mut self, name: &'static str, voices: fn() -> Vec<Voice>) -> Self {
+        self.voices.insert(name, voices);
+        self
+    }
+
+    /// The voices of the engines that bring their own, by engine.
+    pub fn voices(&self) -> Vec<(&'static str, Vec<Voice>)> {
+        self.voices.iter().map(|(name, voices)| (*name, voices())).collect()
     }
 
     /// The speech-to-text engine called `name`.

@@ -23,7 +23,7 @@ pub fn check_space(folder: &Path, needed: u64) -> Result<()> {
 
 /// Bytes that this user may still write where `folder` is; `None` when the system does not tell.
 #[cfg(unix)]
-fn free_space(folder: &Path) -> Option<u64> {
+pub fn free_space(folder: &Path) -> Option<u64> {
     use std::os::unix::ffi::OsStrExt;
     let path = std::ffi::CString::new(folder.as_os_str().as_bytes()).ok()?;
     let mut status = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
@@ -36,7 +36,7 @@ fn free_space(folder: &Path) -> Option<u64> {
 }
 
 #[cfg(not(unix))]
-fn free_space(_folder: &Path) -> Option<u64> {
+pub fn free_space(_folder: &Path) -> Option<u64> {
     None
 }
 

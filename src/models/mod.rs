@@ -16,7 +16,7 @@ pub mod bundle;
 pub mod catalog;
 mod catalog_file;
 mod digest;
-mod disk;
+pub mod disk;
 pub mod folder;
 pub mod installed;
 pub mod loaded;

@@ -2,6 +2,9 @@
 //! sound. No HTTP, no vendor's word, no engine by name.
 
 pub mod chunk;
+mod pause;
+pub mod sentence;
+pub mod speak;
 pub mod transcribe;
 
 use crate::error::{Error, Result};
@@ -28,3 +31,5 @@ pub async fn step<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     });
     result.await.map_err(|e| Error::internal("audio processing failed", e))?
 }
+
+

@@ -1,0 +1,105 @@
+//! Who may come in: every way that real clients present a key, compared in constant time.
+
+use super::error::Rejection;
+use crate::app::App;
+use crate::config::Secret;
+use crate::error::{Error, Kind};
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::middleware::Next;
+use axum::response::Response;
+use subtle::{Choice, ConstantTimeEq};
+
+/// Headers that hold nothing but a key.
+const KEY_HEADERS: [&str; 2] = ["xi-api-key", "x-api-key"];
+
+/// Subprotocol entry with which browsers, which cannot set headers, present a key.
+const SUBPROTOCOL_KEY: &str = "openai-insecure-api-key.";
+
+/// Lets a request pass when no key is set or when it presents one of them.
+pub async fn require_key(State(app): State<App>, request: Request, next: Next) -> Result<Response, Rejection> {
+    let keys = &app.config.auth.keys;
+    if keys.is_empty() {
+        return Ok(next.run(request).await);
+    }
+    let presented = presented_keys(request.headers(), request.uri().query());
+    if presented.is_empty() {
+        return Err(refused("You didn't provide an API key. Send it as `Authorization: Bearer YOUR_KEY`.").into());
+    }
+    if !presented.iter().any(|key| is_known(key, keys)) {
+        return Err(refused("Incorrect API key provided.").into());
+    }
+    Ok(next.run(request).await)
+}
+
+fn refused(message: &'static str) -> Error {
+    Error::new(Kind::Unauthorized, message).with_code("invalid_api_key")
+}
+
+/// Compares with every key to the end, so that the time taken says nothing about which came close.
+fn is_known(presented: &str, keys: &[Secret]) -> bool {
+    let equal = |key: &Secret| key.expose().as_bytes().ct_eq(presented.as_bytes());
+    keys.iter().map(equal).fold(Choice::from(0), |any, one| any | one).into()
+}
+
+/// Every key a request presents, in any of the accepted forms.
+fn presented_keys(headers: &HeaderMap, query: Option<&str>) -> Vec<String> {
+    let mut keys = Vec::new();
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_scheme = |scheme: &str| ["bearer", "token"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    if let Some((scheme, key)) = text("authorization").and_then(|value| value.trim().split_once(' '))
+        && is_scheme(scheme)
+    {
+        keys.push(key.trim().to_owned());
+    }
+    keys.extend(KEY_HEADERS.iter().filter_map(|name| text(name)).map(|key| key.trim().to_owned()));
+    let protocols: Vec<&str> = text("sec-websocket-protocol").unwrap_or_default().split(',').map(str::trim).collect();
+    keys.extend(protocols.iter().filter_map(|entry| entry.strip_prefix(SUBPROTOCOL_KEY)).map(str::to_owned));
+    if let [scheme, key, ..] = protocols[..]
+        && is_scheme(scheme)
+    {
+        keys.push(key.to_owned());
+    }
+    let parameters = query.unwrap_or_default().split('&');
+    let in_query = parameters.filter_map(|pair| pair.strip_prefix("api_key="));
+    keys.extend(in_query.map(|key| percent_encoding::percent_decode_str(key).decode_utf8_lossy().into_owned()));
+    keys.retain(|key| !key.is_empty());
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys_of(headers: &[(&'static str, &str)], query: Option<&str>) -> Vec<String> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, value.parse().expect("a header value"));
+        }
+        presented_keys(&map, query)
+    }
+
+    #[test]
+    fn every_accepted_form_presents_its_key() {
+        for header in [
+            ("authorization", "Bearer k1"),
+            ("authorization", "bearer k1"),
+            ("authorization", "Token k1"),
+            ("xi-api-key", "k1"),
+            ("x-api-key", "k1"),
+            ("sec-websocket-protocol", "realtime, openai-insecure-api-key.k1"),
+            ("sec-websocket-protocol", "token, k1"),
+        ] {
+            assert_eq!(keys_of(&[header], None), ["k1"], "{header:?}");
+        }
+        assert_eq!(keys_of(&[], Some("model=x&api_key=k%201")), ["k 1"]);
+        assert!(keys_of(&[("authorization", "Basic k1")], Some("key=k1")).is_empty());
+    }
+
+    #[test]
+    fn only_a_whole_key_is_known() {
+        let keys = [Secret::new("first"), Secret::new("second")];
+        assert!(is_known("second", &keys));
+        assert!(!is_known("secon", &keys) && !is_known("second ", &keys) && !is_known("", &keys));
+    }
+}

@@ -1,0 +1,106 @@
+//! HTTP: every route on one page, the layers in order, and the server's life.
+//!
+//! The dialects translate between a vendor's wire shapes and the neutral core in `speech`; they decide nothing.
+
+mod auth;
+mod error;
+mod health;
+mod observe;
+mod openai;
+mod upload;
+
+use crate::app::App;
+use crate::error::{Error, Kind, Result};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use axum::serve::ListenerExt;
+use error::Rejection;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, ExposeHeaders};
+
+/// Every route, and the layers around them: the first of these sees a request last.
+pub fn router(app: App) -> Result<Router> {
+    let cors = cors(&app.config.server.cors_origins)?;
+    let open = Router::new()
+        .route("/health", get(health::get_health))
+        .route("/ready", get(health::get_ready))
+        .route("/v1/audio/voices", get(openai::models::list_voices))
+        .route("/v1/audio/models", get(openai::models::list_audio_models));
+    let guarded = Router::new()
+        .route("/metrics", get(health::get_metrics))
+        .route("/v1/models", get(openai::models::list_models))
+        .route("/v1/models/{*id}", get(openai::models::get_model))
+        .route("/v1/audio/transcriptions", post(openai::transcriptions::create_transcription))
+        .route("/v1/audio/translations", post(openai::transcriptions::create_translation))
+        .route("/v1/audio/speech", post(openai::speech::create_speech))
+        .route_layer(from_fn_with_state(app.clone(), observe::limit_requests))
+        .route_layer(from_fn_with_state(app.clone(), auth::require_key));
+    Ok(open
+        .merge(guarded)
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(DefaultBodyLimit::disable()) // `upload` counts bytes itself and says how many were too many
+        .layer(cors)
+        .layer(from_fn(observe::log_request)) // innermost of what sees every answer, so that it has the route
+        .with_state(app))
+}
+
+/// Answers requests on `listener` until the app stops, then finishes the running ones for as long as the settings
+/// allow.
+///
+/// # Errors
+/// `Internal` when the listener fails.
+pub async fn serve(app: App, listener: TcpListener) -> Result<()> {
+    let router = router(app.clone())?;
+    // A first byte of sound is small; without this it may wait for an acknowledgement.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY cannot be set");
+        }
+    });
+    let (sweeper, stopping) = (tokio::spawn(app.clone().sweep_models()), app.clone());
+    let server = axum::serve(listener, router).with_graceful_shutdown(async move { stopping.stopping().await });
+    let drain = Duration::from_secs(app.config.server.drain_seconds);
+    let deadline = async {
+        app.stopping().await;
+        tokio::time::sleep(drain).await;
+    };
+    let result = tokio::select! {
+        result = server => result.map_err(|e| Error::internal("the server cannot go on", e)),
+        () = deadline => {
+            tracing::warn!(drain_seconds = drain.as_secs(), "requests were still running at the end of the drain time");
+            Ok(())
+        }
+    };
+    sweeper.abort();
+    result
+}
+
+async fn no_such_route(method: Method, uri: axum::http::Uri) -> Rejection {
+    Error::new(Kind::NotFound, format!("No such route: {method} {}", uri.path())).with_code("not_found").into()
+}
+
+async fn no_such_method(method: Method, uri: axum::http::Uri) -> Rejection {
+    let message = format!("{} does not answer {method} requests", uri.path());
+    Error::new(Kind::MethodNotAllowed, message).with_code("method_not_allowed").into()
+}
+
+/// Which web pages may call the server from a browser.
+fn cors(origins: &[String]) -> Result<CorsLayer> {
+    let layer = CorsLayer::new()
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(ExposeHeaders::list([HeaderName::from_static("x-request-id"), header::RETRY_AFTER]));
+    if origins.iter().any(|origin| origin == "*") {
+        return Ok(layer.allow_origin(AllowOrigin::any()));
+    }
+    let parse = |origin: &String| {
+        HeaderValue::from_str(origin)
+            .map_err(|_| Error::new(Kind::InvalidRequest, format!("server.cors_origins: `{origin}` is not an origin")))
+    };
+    Ok(layer.allow_origin(origins.iter().map(parse).collect::<Result<Vec<_>>>()?))
+}

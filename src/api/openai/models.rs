@@ -1,0 +1,65 @@
+//! `GET /v1/models`, one model, and the lists of voices and models that user interfaces ask for.
+
+use crate::api::error::Rejection;
+use crate::app::App;
+use crate::models::registry::{ModelInfo, unknown};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Every id that can be asked for: models and aliases.
+pub async fn list_models(State(app): State<App>) -> Json<Value> {
+    let data: Vec<Value> = app.models.list().iter().map(model).collect();
+    Json(json!({"object": "list", "data": data}))
+}
+
+/// One model; its id may hold a slash, raw or as `%2F`.
+pub async fn get_model(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, Rejection> {
+    let info = app.models.get(&id).ok_or_else(|| unknown(&id))?;
+    Ok(Json(model(&info)))
+}
+
+/// OpenAI's four keys, and what the id resolves to on this box.
+fn model(info: &ModelInfo) -> Value {
+    json!({
+        "id": info.id,
+        "object": "model",
+        "created": info.created,
+        "owned_by": info.owned_by,
+        "task": info.task,
+        "resolves_to": info.model_id(),
+        "installed": info.installed,
+        "loaded": info.loaded,
+        "languages": info.languages,
+        "licence": info.licence,
+        "description": info.description,
+    })
+}
+
+/// Which shape of the voice list is wanted.
+#[derive(Deserialize)]
+pub struct VoicesQuery {
+    /// Plain strings, as older clients expect them.
+    #[serde(default)]
+    legacy: bool,
+}
+
+/// Every voice with `id` and `name`; open to user interfaces that send no key.
+pub async fn list_voices(State(app): State<App>, Query(query): Query<VoicesQuery>) -> Json<Value> {
+    let voices = app.models.voices();
+    let voices: Vec<Value> = if query.legacy {
+        voices.into_iter().map(|voice| json!(voice.id)).collect()
+    } else {
+        voices.into_iter().map(|it| json!({"id": it.id, "name": it.name, "language": it.language})).collect()
+    };
+    Json(json!({"voices": voices}))
+}
+
+/// Every id with a name; open to user interfaces that send no key.
+pub async fn list_audio_models(State(app): State<App>) -> Json<Value> {
+    let models = app.models.list();
+    let models: Vec<Value> =
+        models.iter().map(|it| json!({"id": it.id, "name": it.id, "task": it.task})).collect();
+    Json(json!({"models": models}))
+}

@@ -1,0 +1,89 @@
+//! The only wiring: configuration, models and shutdown, built once and cheap to clone.
+
+use crate::config::Config;
+use crate::engine::Engines;
+use crate::error::Result;
+use crate::models::registry::Registry;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{Semaphore, watch};
+
+/// What a request or a command may reach.
+#[derive(Clone)]
+pub struct App {
+    /// The effective settings.
+    pub config: Arc<Config>,
+    /// The models.
+    pub models: Registry,
+    /// One permit per request in progress.
+    pub requests: Arc<Semaphore>,
+    state: Arc<watch::Sender<State>>,
+}
+
+/// Where the server is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Pinned models are being loaded.
+    Starting,
+    /// Requests are welcome.
+    Ready,
+    /// No new requests; the running ones are finished.
+    Stopping,
+}
+
+impl App {
+    /// Builds everything `config` asks for; loads no model yet.
+    ///
+    /// # Errors
+    /// A broken catalog or data folder.
+    pub fn new(config: Config, engines: Engines) -> Result<Self> {
+        let voices = engines.voices();
+        let models = Registry::new(&config, engines)?;
+        let models = voices.into_iter().fold(models, |models, (engine, voices)| models.with_voices(engine, voices));
+        let requests = Arc::new(Semaphore::new(config.limits.concurrent_requests));
+        Ok(Self { config: Arc::new(config), models, requests, state: Arc::new(watch::channel(State::Starting).0) })
+    }
+
+    /// Where the server is in its life.
+    pub fn state(&self) -> State {
+        *self.state.borrow()
+    }
+
+    /// Loads the pinned models, then calls the server ready. A pinned model that cannot be loaded is logged and
+    /// does not keep the server from working with the others.
+    pub async fn warm_up(&self) {
+        self.models.load_pinned().await;
+        self.state.send_if_modified(|state| {
+            let starting = *state == State::Starting;
+            if starting {
+                *state = State::Ready;
+            }
+            starting
+        });
+    }
+
+    /// Tells everyone that the server stops.
+    pub fn stop(&self) {
+        self.state.send_replace(State::Stopping);
+    }
+
+    /// Completes when [`App::stop`] has been called.
+    ///
+    /// # Cancel safety
+    /// Dropping it changes nothing.
+    pub async fn stopping(&self) {
+        let mut state = self.state.subscribe();
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let _ = state.wait_for(|state| *state == State::Stopping).await;
+    }
+
+    /// Unloads unused models until the server stops.
+    pub async fn sweep_models(self) {
+        while let Some(next) = self.models.sweep(Instant::now()) {
+            tokio::select! {
+                () = self.stopping() => return,
+                () = tokio::time::sleep_until(next.into()) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `mynah serve`: listen, say where, stop on a signal.
+
+use super::print;
+use crate::app::App;
+use crate::error::{Error, Kind, Result};
+use crate::{api, telemetry};
+use clap::Args;
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use tokio::net::TcpListener;
+
+#[derive(Args)]
+pub struct ServeArgs {
+    /// The address to listen on [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    pub host: Option<IpAddr>,
+    /// The port to listen on; 0 takes a free one [default: 8080]
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Listen on an open address without any key: whoever reaches the port may use the server
+    #[arg(long)]
+    pub allow_no_key: bool,
+}
+
+/// Serves until SIGINT or SIGTERM, then finishes the running requests.
+pub async fn serve(app: App, out: &mut (dyn Write + Send)) -> Result<()> {
+    app.config.check_exposure()?;
+    telemetry::prometheus(); // before anything is measured
+    let address = SocketAddr::from((app.config.server.host, app.config.server.port));
+    let listener = TcpListener::bind(address).await.map_err(|e| {
+        Error::new(Kind::Unavailable, format!("cannot listen on {address}: {e}; is another server running there?"))
+    })?;
+    let bound = listener.local_addr().map_err(|e| Error::internal("the listener has no address", e))?;
+    print(out, &format!("listening on http://{bound}\n"))?;
+    let signals = app.clone();
+    tokio::spawn(async move {
+        wait_for_signal().await;
+        tracing::info!("stopping: finishing the requests in progress");
+        signals.stop();
+        wait_for_signal().await; // who asks twice does not want to wait
+        tracing::warn!("stopping at once");
+        std::process::exit(1);
+    });
+    let warm = app.clone();
+    tokio::spawn(async move { warm.warm_up().await });
+    let result = api::serve(app, listener).await;
+    tracing::info!("stopped");
+    result
+}
+
+/// Completes at SIGINT or SIGTERM.
+async fn wait_for_signal() {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}

@@ -1,0 +1,11 @@
+//! The integration tests: one binary, one file per thing a user can do.
+
+mod app;
+mod architecture;
+mod cli;
+mod fake;
+mod models;
+mod pull;
+mod server;
+mod speech;
+mod transcription;
