@@ -25,7 +25,15 @@ pub fn start_logging(config: &LogConfig) -> Result<()> {
         LogFormat::Human => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
-    started.map_err(|e| Error::internal("logging has already been started", e))
+    started.map_err(|e| Error::internal("logging has already been started", e))?;
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+/// A panic is one line of the log like any other failure. Its message stays out: it may quote what a client sent.
+fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(place, "a thread panicked");
 }
 
 /// What `/metrics` prints. The recorder is one per process.
