@@ -191,6 +191,7 @@ pub(in crate::audio) mod tests {
         ("live.webm", 48_000, 48_000),
         ("lc.m4a", 44_100, 45_056),
         ("lc48.m4a", 48_000, 48_128),
+        ("surround.m4a", 32_000, 32_768),
         ("fragmented.mp4", 44_100, 46_080),
         ("alac.m4a", 16_000, 16_000),
         ("alac.caf", 16_000, 16_000),
