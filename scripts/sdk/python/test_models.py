@@ -59,6 +59,13 @@ def test_a_wrong_key_is_refused_everywhere(key):
         assert isinstance(assert_envelope(failure.value, 401)["code"], str)
 
 
+def test_a_refusal_reaches_a_client_that_is_still_uploading():
+    client = connect(KEYED_URL, "wrong")
+    for _ in range(5):
+        with pytest.raises(openai.AuthenticationError):
+            client.audio.transcriptions.create(model="whisper-1", file=("a.wav", bytes(8 << 20)))
+
+
 def test_no_key_is_refused():
     headers = {"Authorization": openai.Omit()} if hasattr(openai, "Omit") else {}
     with pytest.raises(openai.AuthenticationError) as failure:

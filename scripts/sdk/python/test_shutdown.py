@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 from conftest import SERVER, assert_says, spoken
 
+pytestmark = pytest.mark.once
+
 LONG_TEXT = "The quick brown fox jumps over the lazy dog. " * 80
 
 

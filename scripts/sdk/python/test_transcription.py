@@ -22,6 +22,7 @@ def test_a_recording_becomes_text(client, recording):
     assert_says(answer.parse().text)
 
 
+@pytest.mark.once
 def test_speech_comes_back_as_the_words_that_were_said(client):
     sentences, errors, total, report = demo_sentences(), 0, 0, []
     for sentence in sentences:
@@ -50,6 +51,7 @@ def test_every_format_that_is_spoken_is_understood(client, response_format):
     assert_says(transcribe(client, audio, name=f"speech.{response_format}").text, sentence)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("extension", "options"),
     [
@@ -160,11 +162,13 @@ def test_whisper_1_answers_a_stream_request_with_plain_json(client, recording):
     assert_says(answer.parse().text)
 
 
+@pytest.mark.once
 def test_several_languages_and_names_for_english_are_accepted(client, recording):
     for language in ["en", "en-US", "english"]:
         assert_says(transcribe(client, recording, language=language).text)
 
 
+@pytest.mark.once
 def test_silence_has_no_text(client):
     silence = io.BytesIO()
     with wave.open(silence, "wb") as file:
@@ -181,6 +185,7 @@ def test_translating_needs_a_model_of_several_languages(client, recording):
     assert_envelope(failure.value, 400)
 
 
+@pytest.mark.once
 def test_twenty_clients_at_once_are_all_answered(recording):
     with ThreadPoolExecutor(20) as threads:
         texts = list(threads.map(lambda _: transcribe(connect(), recording).text, range(20)))
