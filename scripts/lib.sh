@@ -59,7 +59,7 @@ need_packages() {
     [[ ${#missing[@]} -eq 0 ]] || install_packages "${missing[@]}"
 }
 
-# The packages that building and running take; libstdc++ and libgomp come along with the compiler.
+# The packages that building and running take; libstdc++ comes along with the compiler.
 need_build_packages() {
     need_packages gcc=gcc g++=g++ make=make cmake=cmake curl=curl /etc/ssl/certs/ca-certificates.crt=ca-certificates
 }

@@ -56,9 +56,9 @@ impl Form {
     /// `Unsupported` when the body is not multipart, `InvalidRequest` when it is broken, `TooLarge` over a limit.
     pub async fn read(request: Request, limits: &LimitsConfig) -> Result<Self> {
         check_declared(&request, limits)?;
-        let mut multipart = Multipart::from_request(request, &()).await.map_err(|e| {
-            Error::new(Kind::InvalidRequest, "The multipart form has no boundary.").with_source(e)
-        })?;
+        let mut multipart = Multipart::from_request(request, &())
+            .await
+            .map_err(|e| Error::new(Kind::InvalidRequest, "The multipart form has no boundary.").with_source(e))?;
         let (mut form, mut budget) = (Self::default(), Budget::new(limits.upload_bytes));
         while let Some(field) = multipart.next_field().await.map_err(broken)? {
             let name = field.name().unwrap_or_default().to_owned();

@@ -34,7 +34,10 @@ pub async fn examine(app: &App, out: &mut (dyn Write + Send)) -> Result<()> {
     }
     let begun = Instant::now();
     let heard = round_trip(app).await?;
-    say("self-test", format!("spoken, encoded, decoded and understood in {} ms: {heard}", begun.elapsed().as_millis()))?;
+    say(
+        "self-test",
+        format!("spoken, encoded, decoded and understood in {} ms: {heard}", begun.elapsed().as_millis()),
+    )?;
     if normalised(&heard) != normalised(SENTENCE) {
         let message = format!("the self-test failed: `{SENTENCE}` came back as `{heard}`");
         return Err(Error::new(Kind::Unavailable, message));
@@ -84,12 +87,16 @@ fn cpu_features() -> String {
 }
 
 fn gpu() -> String {
-    let built = [("cuda", cfg!(feature = "cuda")), ("vulkan", cfg!(feature = "vulkan")), ("metal", cfg!(feature = "metal"))];
+    let built =
+        [("cuda", cfg!(feature = "cuda")), ("vulkan", cfg!(feature = "vulkan")), ("metal", cfg!(feature = "metal"))];
     let built: Vec<&str> = built.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
-    let present = ["/dev/nvidia0", "/dev/kfd", "/dev/dri/renderD128"].into_iter().find(|it| std::path::Path::new(it).exists());
+    let present =
+        ["/dev/nvidia0", "/dev/kfd", "/dev/dri/renderD128"].into_iter().find(|it| std::path::Path::new(it).exists());
     match (present, &built[..]) {
         (None, _) => "none found".into(),
-        (Some(device), []) => format!("{device} is there, but this build uses the CPU only (build with --features cuda or vulkan)"),
+        (Some(device), []) => {
+            format!("{device} is there, but this build uses the CPU only (build with --features cuda or vulkan)")
+        }
         (Some(device), features) => format!("{device}, used through {}", features.join(", ")),
     }
 }
@@ -111,7 +118,8 @@ fn memory() -> String {
 fn data_folder(app: &App) -> String {
     let folder = &app.config.data_dir;
     let writable = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder)).is_ok();
-    let free = crate::models::disk::free_space(folder).map(|bytes| format!("{:.1} GiB free", bytes as f64 / (1u64 << 30) as f64));
+    let free = crate::models::disk::free_space(folder)
+        .map(|bytes| format!("{:.1} GiB free", bytes as f64 / (1u64 << 30) as f64));
     let free = free.unwrap_or_else(|| "free space unknown".into());
     format!("{} ({}, {free})", folder.display(), if writable { "writable" } else { "NOT writable" })
 }

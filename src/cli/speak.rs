@@ -75,9 +75,9 @@ fn text(argument: &str) -> Result<String> {
         return Ok(argument.to_owned());
     }
     let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).map_err(|e| {
-        Error::new(Kind::InvalidRequest, format!("standard input is not text: {e}"))
-    })?;
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|e| Error::new(Kind::InvalidRequest, format!("standard input is not text: {e}")))?;
     Ok(text)
 }
 

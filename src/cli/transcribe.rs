@@ -95,7 +95,8 @@ async fn transcribe_file(
 
 /// A file's length is known only at its end, so this shows how far the sound has been understood.
 fn progress_bar(path: &Path) -> ProgressBar {
-    let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target =
+        if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(None, target).with_prefix(path.display().to_string());
     if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}: {msg} in {elapsed}") {
         bar.set_style(style);

@@ -51,7 +51,7 @@ impl Vad {
         self.loudness = level.max(self.loudness * LOUDNESS_KEPT);
         let gain = (LOUD / self.loudness.max(f32::MIN_POSITIVE)).clamp(1.0, MAX_GAIN);
         // `clamp` leaves not-a-number as it is, `max` does not.
-        let amplified = frame.map(|sample| (sample * gain).max(-1.0).min(1.0));
+        let amplified = frame.map(|sample| (sample * gain).clamp(-1.0, 1.0));
         let probability = self.detector.predict_f32(&amplified);
         if level < SILENT || self.is_steady(level) { 0.0 } else { probability.clamp(0.0, 1.0) }
     }

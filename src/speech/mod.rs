@@ -31,5 +31,3 @@ pub async fn step<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     });
     result.await.map_err(|e| Error::internal("audio processing failed", e))?
 }
-
-

@@ -94,9 +94,8 @@ fn heavy_crates_are_named_in_their_own_files() {
 /// Whether `name::` occurs only at the end of a longer word, as `ort::` does in `import::`.
 fn is_part_of_word(code: &str, name: &str) -> bool {
     let path = format!("{name}::");
-    code.match_indices(&path).all(|(at, _)| {
-        code[..at].chars().next_back().is_some_and(|before| before.is_alphanumeric() || before == '_')
-    })
+    code.match_indices(&path)
+        .all(|(at, _)| code[..at].chars().next_back().is_some_and(|before| before.is_alphanumeric() || before == '_'))
 }
 
 #[test]

@@ -32,10 +32,8 @@ fn speech_to_a_file_and_back() {
     let (code, text, error) = run(mynah(data.path()).arg("transcribe").args([&mp3, &wav]));
     assert_eq!((code, text.as_str()), (0, "Hello world.\nTurn off the lights.\n"), "{error}");
     let target = data.path().join("out");
-    let (code, _, error) = run(mynah(data.path())
-        .args(["transcribe", "--format", "srt", "--output-dir"])
-        .arg(&target)
-        .args([&mp3, &wav]));
+    let (code, _, error) =
+        run(mynah(data.path()).args(["transcribe", "--format", "srt", "--output-dir"]).arg(&target).args([&mp3, &wav]));
     assert_eq!(code, 0, "{error}");
     let srt = std::fs::read_to_string(target.join("a.srt")).expect("a subtitle file");
     assert!(srt.starts_with("1\n00:00:00,") && srt.contains("Hello world."), "{srt}");

@@ -20,9 +20,22 @@ async fn every_gateway_and_stock_id_is_listed() {
         assert_eq!(model["object"], "model");
     }
     for id in [
-        "openai/whisper-1", "deepgram/nova-3", "deepgram/flux", "elevenlabs/eleven-flash-2.5", "elevenlabs/eleven-v3",
-        "cartesia/sonic-2", "openai/tts-hd", "whisper-1", "tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-transcribe",
-        "gpt-4o-mini-transcribe", "gpt-4o-transcribe-diarize", "mynah-demo.en", "mynah-voice",
+        "openai/whisper-1",
+        "deepgram/nova-3",
+        "deepgram/flux",
+        "elevenlabs/eleven-flash-2.5",
+        "elevenlabs/eleven-v3",
+        "cartesia/sonic-2",
+        "openai/tts-hd",
+        "whisper-1",
+        "tts-1",
+        "tts-1-hd",
+        "gpt-4o-mini-tts",
+        "gpt-4o-transcribe",
+        "gpt-4o-mini-transcribe",
+        "gpt-4o-transcribe-diarize",
+        "mynah-demo.en",
+        "mynah-voice",
     ] {
         assert!(models.iter().any(|model| model["id"] == id), "{id} is missing");
     }
@@ -42,11 +55,9 @@ async fn an_unknown_model_is_not_found_anywhere() {
     let app = TestApp::start().await;
     let form = crate::app::Form::default().with("model", "nobody").with_file(b"x");
     let speech = serde_json::json!({"model": "nobody", "voice": "alloy", "input": "Hi."});
-    for response in [
-        app.get("/v1/models/nobody").await,
-        app.transcribe(form).await,
-        app.post("/v1/audio/speech", &speech).await,
-    ] {
+    for response in
+        [app.get("/v1/models/nobody").await, app.transcribe(form).await, app.post("/v1/audio/speech", &speech).await]
+    {
         let (status, error) = error_of(response).await;
         assert_eq!((status.as_u16(), error["code"].as_str()), (404, Some("model_not_found")), "{error}");
     }
@@ -79,8 +90,8 @@ async fn user_interfaces_find_voices_and_models_without_a_key() {
 async fn every_stock_voice_speaks() {
     let app = TestApp::start().await;
     for voice in [
-        "alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse", "marin", "cedar",
-        "rachel",
+        "alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse", "marin",
+        "cedar", "rachel",
     ] {
         let body = serde_json::json!({"model": "tts-1", "voice": voice, "input": "Hello."});
         let response = app.post("/v1/audio/speech", &body).await;

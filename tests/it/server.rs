@@ -55,9 +55,15 @@ async fn metrics_tell_what_happened() {
     app.transcribe(Form::file(&sound)).await;
     let metrics = app.get("/metrics").await.text().await.expect("metrics");
     for name in [
-        "mynah_requests_total", "mynah_request_seconds", "mynah_queue_depth", "mynah_queue_wait_seconds",
-        "mynah_engine_busy_seconds_total", "mynah_audio_seconds_total", "mynah_transcription_real_time_factor",
-        "mynah_speech_first_byte_seconds", "mynah_models_loaded",
+        "mynah_requests_total",
+        "mynah_request_seconds",
+        "mynah_queue_depth",
+        "mynah_queue_wait_seconds",
+        "mynah_engine_busy_seconds_total",
+        "mynah_audio_seconds_total",
+        "mynah_transcription_real_time_factor",
+        "mynah_speech_first_byte_seconds",
+        "mynah_models_loaded",
     ] {
         assert!(metrics.contains(name), "{name} is missing in\n{metrics}");
     }
@@ -125,7 +131,8 @@ async fn a_stop_waits_no_longer_than_the_drain_time() {
     app.fakes.hold();
     let body = json!({"model": "fake-mouth", "voice": "tone", "input": "hold"});
     let url = app.url.clone() + "/v1/audio/speech";
-    let held = tokio::spawn(app.client.post(&url).header("content-type", "application/json").body(body.to_string()).send());
+    let held =
+        tokio::spawn(app.client.post(&url).header("content-type", "application/json").body(body.to_string()).send());
     while app.fakes.inside() == 0 {
         tokio::task::yield_now().await;
     }

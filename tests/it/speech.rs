@@ -28,7 +28,10 @@ async fn every_format_has_its_content_type_and_its_magic() {
         ("pcm", "audio/pcm", b""),
     ] {
         let response = app.post("/v1/audio/speech", &with("Hello.", "response_format", format.into())).await;
-        assert_eq!((response.status().as_u16(), &response.headers()["content-type"]), (200, &content_type.parse().expect("a value")));
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["content-type"]),
+            (200, &content_type.parse().expect("a value"))
+        );
         let body = response.bytes().await.expect("sound");
         assert!(body.len() > 1000 && body.starts_with(magic), "{format}: {} bytes", body.len());
         assert!(format != "pcm" || body.len() % 2 == 0);
@@ -155,7 +158,8 @@ async fn what_is_wrong_is_named() {
 #[tokio::test]
 async fn the_longest_text_and_a_voice_object_are_fine() {
     let app = TestApp::start().await;
-    let body = json!({"model": "fake-mouth", "voice": {"id": "tone"}, "input": "é".repeat(4096), "response_format": "pcm"});
+    let body =
+        json!({"model": "fake-mouth", "voice": {"id": "tone"}, "input": "é".repeat(4096), "response_format": "pcm"});
     assert_eq!(app.post("/v1/audio/speech", &body).await.status(), 200);
 }
 

@@ -59,7 +59,6 @@ pub async fn list_voices(State(app): State<App>, Query(query): Query<VoicesQuery
 /// Every id with a name; open to user interfaces that send no key.
 pub async fn list_audio_models(State(app): State<App>) -> Json<Value> {
     let models = app.models.list();
-    let models: Vec<Value> =
-        models.iter().map(|it| json!({"id": it.id, "name": it.id, "task": it.task})).collect();
+    let models: Vec<Value> = models.iter().map(|it| json!({"id": it.id, "name": it.id, "task": it.task})).collect();
     Json(json!({"models": models}))
 }

@@ -59,7 +59,8 @@ pub struct Wanted {
 
 /// The answer for a finished transcript of `duration` of audio.
 pub fn respond(transcript: &Transcript, duration: Duration, wanted: &Wanted) -> Response {
-    let plain = |content_type: &'static str, body: String| ([(header::CONTENT_TYPE, content_type)], body).into_response();
+    let plain =
+        |content_type: &'static str, body: String| ([(header::CONTENT_TYPE, content_type)], body).into_response();
     match wanted.format {
         ResponseFormat::Json => Json(json!({"text": transcript.text(), "usage": usage(duration)})).into_response(),
         ResponseFormat::Text => plain("text/plain; charset=utf-8", transcript.text() + "\n"),
@@ -146,7 +147,8 @@ mod tests {
         };
         let words = vec![word("Ship", 100, 500), word("it.", 500, 700)];
         let (start, end) = (Duration::from_millis(100), Duration::from_millis(700));
-        let segment = Segment { text: "Ship it.".into(), start, end, words, tokens: vec![101, 102], ..Segment::default() };
+        let segment =
+            Segment { text: "Ship it.".into(), start, end, words, tokens: vec![101, 102], ..Segment::default() };
         Transcript { segments: vec![segment], language: Some("en".into()) }
     }
 
