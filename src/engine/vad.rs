@@ -45,13 +45,13 @@ impl Vad {
     }
 
     /// How likely somebody speaks in the next frame, in `0..=1`.
+    #[expect(clippy::manual_clamp, reason = "`clamp` leaves not-a-number as it is, `max` does not")]
     pub fn probability(&mut self, frame: &[f32; FRAME]) -> f32 {
         let power = frame.iter().map(|sample| sample * sample).sum::<f32>() / FRAME as f32;
         let level = if power.is_finite() { power.sqrt() } else { 0.0 };
         self.loudness = level.max(self.loudness * LOUDNESS_KEPT);
         let gain = (LOUD / self.loudness.max(f32::MIN_POSITIVE)).clamp(1.0, MAX_GAIN);
-        // `clamp` leaves not-a-number as it is, `max` does not.
-        let amplified = frame.map(|sample| (sample * gain).clamp(-1.0, 1.0));
+        let amplified = frame.map(|sample| (sample * gain).max(-1.0).min(1.0));
         let probability = self.detector.predict_f32(&amplified);
         if level < SILENT || self.is_steady(level) { 0.0 } else { probability.clamp(0.0, 1.0) }
     }
