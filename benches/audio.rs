@@ -3,6 +3,8 @@
 //! `cargo bench --bench audio -- ratio` compares decoding ten minutes with ffmpeg, where that is installed: both run on
 //! one thread, by turns, and processor time is what counts on a machine that is busy with other things.
 
+#![expect(clippy::print_stdout, reason = "a table of ratios is what is asked for")]
+
 use criterion::{Criterion, Throughput};
 use mynah::audio::Pcm;
 use mynah::audio::decode::Decoder;

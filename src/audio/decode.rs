@@ -191,6 +191,7 @@ pub(in crate::audio) mod tests {
         ("live.webm", 48_000, 48_000),
         ("lc.m4a", 44_100, 45_056),
         ("lc48.m4a", 48_000, 48_128),
+        ("surround.m4a", 32_000, 32_768),
         ("fragmented.mp4", 44_100, 46_080),
         ("alac.m4a", 16_000, 16_000),
         ("alac.caf", 16_000, 16_000),
@@ -367,7 +368,8 @@ pub(in crate::audio) mod tests {
             random ^= random << 17;
             random as usize % below
         };
-        for (name, _, _) in FIXTURES {
+        // The decoder of many channels is slow.
+        for (name, _, _) in FIXTURES.iter().filter(|(name, _, _)| *name != "surround.m4a") {
             for round in 0..12 {
                 let mut file = fixture(name);
                 // Headers are where a wrong byte does the most.

@@ -31,13 +31,14 @@ pub async fn serve(app: App, out: &mut (dyn Write + Send)) -> Result<()> {
         Error::new(Kind::Unavailable, format!("cannot listen on {address}: {e}; is another server running there?"))
     })?;
     let bound = listener.local_addr().map_err(|e| Error::internal("the listener has no address", e))?;
+    let mut signals = Signals::listen()?; // before anyone is told where to reach us
     print(out, &format!("listening on http://{bound}\n"))?;
-    let signals = app.clone();
+    let stopping = app.clone();
     tokio::spawn(async move {
-        wait_for_signal().await;
+        signals.next().await;
         tracing::info!("stopping: finishing the requests in progress");
-        signals.stop();
-        wait_for_signal().await; // who asks twice does not want to wait
+        stopping.stop();
+        signals.next().await; // who asks twice does not want to wait
         tracing::warn!("stopping at once");
         std::process::exit(1);
     });
@@ -48,24 +49,44 @@ pub async fn serve(app: App, out: &mut (dyn Write + Send)) -> Result<()> {
     result
 }
 
-/// Completes at SIGINT or SIGTERM.
-async fn wait_for_signal() {
-    let interrupt = async {
+/// The signals that ask the server to stop.
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let open = |kind| signal(kind).map_err(|e| Error::internal("signals cannot be received", e));
+        Ok(Self { interrupt: open(SignalKind::interrupt())?, terminate: open(SignalKind::terminate())? })
+    }
+
+    /// Completes at the next SIGINT or SIGTERM.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// The signals that ask the server to stop.
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> Result<Self> {
+        Ok(Self)
+    }
+
+    /// Completes at the next Ctrl-C.
+    async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
     }
 }

@@ -77,15 +77,37 @@ impl Espeak {
         Ok(Self { engine })
     }
 
-    /// Speaks `text`; `sink` returns true to stop.
-    fn stream(&self, text: &str, mut sink: impl FnMut(&[i16]) -> bool) -> Result<()> {
-        let speak = AssertUnwindSafe(|| self.engine.synth_streaming(text, |samples, _| sink(samples)));
-        match catch_unwind(speak) {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(Error::internal("the built-in voice cannot speak this text", error)),
-            Err(_) => Err(Error::new(Kind::Internal, "the built-in voice failed on this text")),
+    /// Speaks `text`. `sink` returns true to stop, and so does this when it was stopped.
+    ///
+    /// The crate panics on some odd texts, before any sound. Then each half of the text is spoken alone, and so on:
+    /// what cannot be spoken at all is left out.
+    fn stream(&self, text: &str, sink: &mut dyn FnMut(&[i16]) -> bool) -> Result<bool> {
+        let (mut begun, mut stopped) = (false, false);
+        let spoken = catch_unwind(AssertUnwindSafe(|| {
+            self.engine.synth_streaming(text, |samples, _| {
+                begun = true;
+                stopped = sink(samples);
+                stopped
+            })
+        }));
+        match (spoken, halves(text)) {
+            (Ok(Ok(_)), _) => Ok(stopped),
+            (Ok(Err(error)), _) => Err(Error::internal("the built-in voice cannot speak this text", error)),
+            (Err(_), Some((first, second))) if !begun => Ok(self.stream(first, sink)? || self.stream(second, sink)?),
+            (Err(_), _) => Ok(stopped),
         }
     }
+}
+
+/// `text` cut in the middle, between words if there are several; `None` for a single character.
+fn halves(text: &str) -> Option<(&str, &str)> {
+    let middle = text.len() / 2;
+    let near_middle = |at: &usize| at.abs_diff(middle);
+    let spaces = text.char_indices().filter(|(_, c)| c.is_whitespace()).map(|(at, _)| at);
+    let letters = text.char_indices().map(|(at, _)| at).skip(1);
+    let inside = |at: &usize| (1..text.trim_end().len()).contains(at);
+    let at = spaces.filter(inside).min_by_key(near_middle).or_else(|| letters.min_by_key(near_middle))?;
+    Some(text.split_at(at))
 }
 
 impl Synthesizer for Espeak {
@@ -107,7 +129,7 @@ impl Synthesizer for Espeak {
             if samples.is_empty() { Ok(()) } else { out(Pcm::new(samples, SAMPLE_RATE)) }
         };
         let mut stopped = Ok(());
-        self.stream(&readable(sentence), |samples| {
+        self.stream(&readable(sentence), &mut |samples| {
             let samples: Vec<f32> = samples.iter().map(|sample| limited(f32::from(*sample), speaker.gain)).collect();
             stopped = match (&mut stretch, cancel.is_cancelled()) {
                 (_, true) => Err(Error::new(Kind::Cancelled, "nobody listens any more")),
@@ -148,7 +170,8 @@ fn limited(sample: f32, gain: f32) -> f32 {
 /// `text` without what espeak-ng takes for commands: control characters set its parameters, `[[` begins phonemes.
 /// Marks that only steer a screen go too.
 fn readable(text: &str) -> String {
-    let is_steering = |c: char| matches!(u32::from(c), 0x200B | 0x200E..=0x200F | 0x202A..=0x202E | 0x2060..=0x206F | 0xFEFF);
+    let is_steering =
+        |c: char| matches!(u32::from(c), 0x200B | 0x200E..=0x200F | 0x202A..=0x202E | 0x2060..=0x206F | 0xFEFF);
     let visible = |c: char| if c.is_control() { ' ' } else { c };
     let text: String = text.chars().filter(|c| !is_steering(*c)).map(visible).collect();
     text.replace("[[", "[ [")

@@ -204,7 +204,8 @@ fn is_abbreviation(before: &str, following: &str) -> bool {
     let letters = word.chars().filter(|c| c.is_alphabetic()).count();
     if word.chars().all(|c| c.is_ascii_digit()) && !word.is_empty() {
         // `1. First item`: the number of an item begins its line.
-        return word.len() <= 3 && before[..start].trim_end_matches([' ', '\t']).chars().next_back().is_none_or(|c| c == '\n');
+        return word.len() <= 3
+            && before[..start].trim_end_matches([' ', '\t']).chars().next_back().is_none_or(|c| c == '\n');
     }
     if letters == 1 && word.chars().count() == 1 {
         return word != "I" && word.chars().all(char::is_uppercase);
@@ -221,10 +222,10 @@ fn is_abbreviation(before: &str, following: &str) -> bool {
 
 /// Abbreviations after which the sentence goes on: titles, and words that need another word.
 const ALWAYS_BEFORE_A_WORD: &[&str] = &[
-    "mr", "mrs", "ms", "mx", "dr", "prof", "st", "gen", "col", "sgt", "capt", "lt", "cmdr", "adm", "rev", "hon", "pres",
-    "gov", "sen", "rep", "messrs", "mme", "mlle", "mgr", "sr", "sra", "srta", "dra", "hr", "fr", "frl", "vs", "e.g",
-    "i.e", "cf", "viz", "approx", "ca", "fig", "eq", "vol", "ch", "sec", "pp", "nr", "z.b", "d.h", "u.a", "bzw", "sog",
-    "evtl", "p.ej", "sig", "dott", "ing",
+    "mr", "mrs", "ms", "mx", "dr", "prof", "st", "gen", "col", "sgt", "capt", "lt", "cmdr", "adm", "rev", "hon",
+    "pres", "gov", "sen", "rep", "messrs", "mme", "mlle", "mgr", "sr", "sra", "srta", "dra", "hr", "fr", "frl", "vs",
+    "e.g", "i.e", "cf", "viz", "approx", "ca", "fig", "eq", "vol", "ch", "sec", "pp", "nr", "z.b", "d.h", "u.a", "bzw",
+    "sog", "evtl", "p.ej", "sig", "dott", "ing",
 ];
 
 /// Abbreviations that may also be the last word of a sentence.
@@ -320,7 +321,10 @@ mod tests {
     fn sentences_end_where_a_reader_would_say() {
         assert_eq!(sentences("Hello there. How are you? Fine!"), ["Hello there.", "How are you?", "Fine!"]);
         assert_eq!(sentences("He said \"Go.\" Then he left."), ["He said \"Go.\"", "Then he left."]);
-        assert_eq!(sentences("I live in the U.S. The weather is good."), ["I live in the U.S.", "The weather is good."]);
+        assert_eq!(
+            sentences("I live in the U.S. The weather is good."),
+            ["I live in the U.S.", "The weather is good."]
+        );
         assert_eq!(sentences("Wait... Then go."), ["Wait...", "Then go."]);
         assert_eq!(sentences("It was I. He knew."), ["It was I.", "He knew."]);
         assert_eq!(sentences("你好。今天天气很好！真的吗？"), ["你好。", "今天天气很好！", "真的吗？"]);
@@ -330,7 +334,8 @@ mod tests {
 
     #[test]
     fn the_first_piece_is_a_clause_or_a_short_sentence() {
-        let long = "When the sun rose over the hills, the village woke slowly, and people walked to the fields together.";
+        let long =
+            "When the sun rose over the hills, the village woke slowly, and people walked to the fields together.";
         assert_eq!(cut_all(long)[0], "When the sun rose over the hills, the village woke slowly,");
         assert_eq!(cut_all("Hi. I am here.")[0], "Hi.");
         let no_clause = "The quick brown fox jumps over the lazy dog near the river bank today.";
@@ -371,7 +376,9 @@ mod tests {
     #[test]
     fn nothing_speakable_is_lost_and_nothing_else_is_a_piece() {
         let chinese = "天地玄黄宇宙洪荒".repeat(60);
-        for text in ["", " \n ", "...", "—!?—", "a", "...a...", "😀", "$5", "x\n\n\ny", "(a) [b] {c}. \"D?\" e", &chinese] {
+        for text in
+            ["", " \n ", "...", "—!?—", "a", "...a...", "😀", "$5", "x\n\n\ny", "(a) [b] {c}. \"D?\" e", &chinese]
+        {
             let cut = cut_all(text);
             assert!(cut.iter().all(|piece| piece.chars().any(is_speakable)), "{cut:?}");
             assert_eq!(spoken(&cut.concat()), spoken(text));

@@ -161,7 +161,8 @@ impl Speech {
 
     fn submit(&self, text: String) -> Result<UnboundedReceiver<Result<Pcm>>> {
         let options = self.options.clone();
-        self.pool.run_streaming(self.priority, move |engine, cancel, out| engine.synthesize(&text, &options, cancel, out))
+        self.pool
+            .run_streaming(self.priority, move |engine, cancel, out| engine.synthesize(&text, &options, cancel, out))
     }
 }
 
@@ -325,9 +326,13 @@ mod tests {
     #[tokio::test]
     async fn sentences_are_joined_with_pauses() {
         let (pool, logged, _) = scripted();
-        let spoken = seconds(sound(&pool, "One two. Three four.
+        let spoken = seconds(sound(
+            &pool,
+            "One two. Three four.
 
-Five.")).await;
+Five.",
+        ))
+        .await;
         // Five words, a pause after a sentence, one after a paragraph, and the end.
         assert!((spoken - (0.5 + 0.25 + 0.5 + 0.15)).abs() < 0.03, "{spoken}");
         assert_eq!(logged.try_iter().collect::<Vec<_>>(), ["One two.", "Three four.", "Five."]);
@@ -416,16 +421,39 @@ Five.")).await;
     #[tokio::test]
     async fn speech_that_has_begun_waits_for_room_in_the_queue() {
         let (pool, _, go) = scripted();
-        let mut sound = Box::pin(sound(&pool, "One two three. Four five."));
-        (0..3).for_each(|_| go.send(()).expect("the engine runs"));
-        assert!(sound.next().await.is_some_and(|block| block.is_ok()));
-        let (hold, held) = channel::<()>();
-        let others: Vec<_> = std::iter::repeat_with(|| {
-            pool.run_streaming::<(), _>(Priority::Interactive, |_, _, _| Ok(()))
-        })
-        .take(8)
-        .collect();
-        drop((hold, held, go, others));
-        assert!(sound.try_collect::<Vec<_>>().await.is_ok());
+        let mut begun = Box::pin(sound(&pool, "One two three. Four five."));
+        go.send(()).expect("the engine runs");
+        assert!(begun.next().await.is_some_and(|block| block.is_ok()));
+        // The engine waits inside the first piece; now the queue fills up.
+        let submit = || pool.run_streaming::<(), _>(Priority::Interactive, |_, _, _| Ok(()));
+        let others: Vec<_> = std::iter::repeat_with(submit).take(5).collect();
+        assert!(others.last().is_some_and(Result::is_err));
+        let refused = Box::pin(sound(&pool, "Too late.")).next().await;
+        assert_eq!(refused.and_then(Result::err).map(|error| error.kind()), Some(Kind::Overloaded));
+        drop(go);
+        assert!(begun.try_collect::<Vec<_>>().await.is_ok());
+    }
+
+    #[cfg(feature = "espeak")]
+    #[tokio::test]
+    async fn the_built_in_voice_speaks_through_it() {
+        use crate::engine::{Load, Weights, espeak};
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = crate::config::EngineConfig::default();
+        let load = Load { weights: &Weights::BuiltIn, config: &config, cache_dir: folder.path() };
+        let factory = espeak::load(&load).expect("the data can be written");
+        let options = PoolOptions { name: "espeak".into(), slots: 1, queue: 4, cores: None, threads: 1 };
+        let pool = Arc::new(SynthesizerPool::start(options, factory).expect("it can be built"));
+        let text = "Good morning, dear listeners. This is the news. It is short.";
+        let spoken =
+            |speed| speak(pool.clone(), text.into(), SpeakOptions { voice: "en-us".into(), speed }, Priority::Batch);
+        let mut bytes = Box::pin(encode(spoken(1.0), AudioFormat::Mp3));
+        assert!(bytes.next().await.is_some_and(|bytes| bytes.is_ok()));
+        let plain = seconds(spoken(1.0)).await;
+        assert!((3.0..6.0).contains(&plain), "{plain}");
+        for speed in [0.25, 0.5, 2.0, 4.0] {
+            let ratio = seconds(spoken(speed)).await / plain * speed;
+            assert!((0.9..1.1).contains(&ratio), "{speed}: {ratio}");
+        }
     }
 }

@@ -20,11 +20,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Heavy crates, and the only places that may name them.
 const NAMED_IN: &[(&str, &[&str])] = &[
-    ("symphonia", &["audio/decode"]),
+    ("symphonia", &["audio/decode/stream.rs"]),
     ("rubato", &["audio/resample.rs"]),
     ("mp3lame_encoder", &["audio/encode/mp3.rs"]),
     ("flacenc", &["audio/encode/flac.rs"]),
-    ("oxideav_aac", &["audio/encode/aac.rs", "audio/decode"]),
+    ("oxideav_aac", &["audio/encode/aac", "audio/decode/aac.rs"]),
     ("whisper_rs", &["engine/whisper"]),
     ("ort", &["engine/onnx.rs"]),
     ("espeak_ng", &["engine/espeak", "engine/spoken.rs"]),

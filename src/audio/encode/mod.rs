@@ -18,7 +18,7 @@ pub enum AudioFormat {
     Mp3,
     /// Opus in Ogg, 32 kbit/s.
     Opus,
-    /// AAC-LC in ADTS frames, 64 kbit/s.
+    /// AAC-LC in ADTS frames, 80 kbit/s at most.
     Aac,
     /// FLAC, 16 bits.
     Flac,

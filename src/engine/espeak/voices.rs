@@ -33,8 +33,8 @@ const VARIANTS: &[Variant] = &[
     variant("m4", "male 4", 1.33),
     variant("m5", "male 5", 1.43),
     variant("m6", "male 6", 1.52),
-    variant("m7", "male 7", 1.3),
-    variant("m8", "male 8", 1.3),
+    variant("m7", "male 7", 1.5),
+    variant("m8", "male 8", 2.05),
 ];
 
 /// The languages whose variants are listed; for all others they can be asked for.
@@ -58,8 +58,14 @@ pub fn speaker(id: &str) -> Option<Variant> {
         Some((language, id)) => (language, *VARIANTS.iter().find(|variant| variant.id == id)?),
         None => (id, PLAIN),
     };
-    LANGUAGES.iter().any(|(id, ..)| *id == language).then_some(variant)
+    LANGUAGES.iter().find(|(id, ..)| *id == language)?;
+    let quieter = LOUD_LANGUAGES.iter().find(|(id, _)| *id == language).map_or(1.0, |(_, factor)| *factor);
+    Some(Variant { gain: variant.gain * quieter, ..variant })
 }
+
+/// Languages whose vowels are recorded louder than those of all others, and the factor that makes up for it.
+const LOUD_LANGUAGES: &[(&str, f32)] =
+    &[("haw", 0.38), ("ltg", 0.4), ("lv", 0.5), ("piqd", 0.6), ("vi", 0.65), ("tn", 0.7), ("mi", 0.8)];
 
 /// The languages: espeak-ng's tag, the BCP 47 tag, the name to show.
 const LANGUAGES: &[(&str, &str, &str)] = &[

@@ -53,12 +53,12 @@ impl Energy {
         usize::try_from(tick).ok().and_then(|tick| self.0.get(tick)).copied().unwrap_or(0.0)
     }
 
-    /// Half the mean loudness around `from..to`: below it a word has ended.
+    /// A third of the mean loudness around `from..to`: below it a word has ended.
     fn threshold(&self, from: i64, to: i64) -> f32 {
         const AROUND: i64 = 12;
         let (from, to) = ((from - AROUND).max(0), (to + AROUND).min(self.0.len() as i64));
         let sum: f32 = (from..to).map(|tick| self.at(tick)).sum();
-        0.5 * sum / (to - from).max(1) as f32
+        sum / 3.0 / (to - from).max(1) as f32
     }
 }
 
