@@ -118,9 +118,8 @@ def push_silence(rng, rows, compact):
     if rng.random() < SILENT_NO_TIMESTAMPS_SHARE:
         rows.push(compact(tokens.NO_TIMESTAMPS))
         rows.answer(SILENT_WITHOUT_TIMESTAMPS)
-        if rng.random() < 0.7:
-            rows.push(compact.shared if rng.random() < 0.6 else int(rng.integers(compact.text)))
-            rows.answer(compact(tokens.END_OF_TEXT))
+        rows.push(compact(tokens.NEW_LINE) if rng.random() < 0.8 else int(rng.integers(compact.text)))
+        rows.answer(compact(tokens.END_OF_TEXT))
     else:
         rows.answer(SILENT_WITH_TIMESTAMPS)
         rows.push(compact.timestamps + int(rng.integers(0, 3)))

@@ -16,13 +16,13 @@ ALIGNMENT_WEIGHT = 0.15
 
 
 def silent_targets(compact):
-    """Shares of the tokens where nobody speaks. The mass on the shared row is so thinly spread over unused tokens that
-    whisper.cpp drops whatever it is forced to say there."""
-    end, silent, shared = compact(tokens.END_OF_TEXT), compact(tokens.NO_SPEECH), compact.shared
+    """Shares of the tokens where nobody speaks. Without timestamps whisper.cpp allows no end of text as the first token, and
+    1.8 looks for the probability of silence in the wrong place; so the model writes an empty line there."""
+    end, silent, line = compact(tokens.END_OF_TEXT), compact(tokens.NO_SPEECH), compact(tokens.NEW_LINE)
     return {
-        batches.SILENT_WITHOUT_TIMESTAMPS: {silent: 0.8, end: 0.05, shared: 0.15},
+        batches.SILENT_WITHOUT_TIMESTAMPS: {silent: 0.5, line: 0.5},
         batches.SILENT_WITH_TIMESTAMPS: {silent: 0.9, compact.timestamps: 0.1},
-        batches.SILENT_AFTER_TIMESTAMP: {end: 0.95, shared: 0.05},
+        batches.SILENT_AFTER_TIMESTAMP: {end: 0.95, compact.shared: 0.05},
     }
 
 

@@ -6,6 +6,7 @@ import re
 import corpus
 
 END_OF_TEXT, START, PREVIOUS, NO_SPEECH, NO_TIMESTAMPS, FIRST_TIMESTAMP = 50256, 50257, 50360, 50361, 50362, 50363
+NEW_LINE = 198
 TABLE_SIZE = 51864
 TIMESTAMPS = 1501
 SECONDS_PER_STEP = 0.02
@@ -50,8 +51,8 @@ def load():
 
 
 def used_tokens(tokenizer):
-    """Every text token that the vocabulary can produce, in ascending order."""
-    used = set()
+    """Every text token that the model may write, in ascending order."""
+    used = {NEW_LINE}
     for word in corpus.VOCABULARY:
         used.update(tokenizer.encode(" " + word), tokenizer.encode(" " + corpus.capitalised(word)))
     for mark in (".", ",", "?", "!", " -", "...", " "):
