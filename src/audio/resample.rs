@@ -153,11 +153,12 @@ impl Blocks {
 }
 
 /// How many input samples to convert at a time: a filter of [`FILTER`] samples of the lower rate, in whole periods of
-/// the two rates, and an even number of those, because only then the delay is a whole number of samples.
+/// the two rates, and an even number of those, because only then the delay is a whole number of samples. A power of two
+/// of periods keeps large primes, which the transform is slow on, out of its length.
 fn block_size(from: usize, to: usize) -> usize {
     let period = 2 * from / greatest_common_divisor(from, to);
     let filter = FILTER * from.div_ceil(to).max(1);
-    filter.div_ceil(period) * period
+    filter.div_ceil(period).next_power_of_two() * period
 }
 
 fn greatest_common_divisor(a: usize, b: usize) -> usize {
