@@ -171,7 +171,7 @@ impl Default for LimitsConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
-    /// A filter such as `info` or `mynah=debug,warn`.
+    /// A filter such as `debug` or `warn,mynah=debug`: the libraries below say little that helps.
     pub level: String,
     /// One line per event, for people or for machines.
     pub format: LogFormat,
@@ -179,7 +179,7 @@ pub struct LogConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { level: "info".into(), format: LogFormat::Human }
+        Self { level: "warn,mynah=info".into(), format: LogFormat::Human }
     }
 }
 
