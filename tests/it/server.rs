@@ -2,7 +2,9 @@
 
 use crate::app::{Form, TestApp, error_of};
 use mynah::config::Secret;
-use serde_json::json;
+use reqwest::Response;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 #[tokio::test]
 async fn keys_are_wanted_in_any_known_form() {
@@ -87,57 +89,51 @@ async fn browsers_of_allowed_origins_may_call() {
     assert!(!refused.headers().contains_key("access-control-allow-origin"));
 }
 
-#[tokio::test]
-async fn more_requests_than_allowed_are_told_to_come_back() {
-    let app = TestApp::start_with(|config| config.limits.concurrent_requests = 1).await;
+/// A request for speech that is inside the engine, held there until the fakes are released.
+async fn held_request(app: &TestApp) -> JoinHandle<Response> {
     app.fakes.hold();
-    let body = json!({"model": "fake-mouth", "voice": "tone", "input": "hold"});
-    let url = app.url.clone() + "/v1/audio/speech";
-    let held = app.client.post(&url).header("content-type", "application/json").body(body.to_string()).send();
-    let held = tokio::spawn(held);
+    let request = app.client.post(app.url.clone() + "/v1/audio/speech").header("content-type", "application/json");
+    let sent = tokio::spawn(request.body(held_body().to_string()).send());
     while app.fakes.inside() == 0 {
         tokio::task::yield_now().await;
     }
-    let (status, error) = error_of(app.post("/v1/audio/speech", &body).await).await;
+    tokio::spawn(async { sent.await.expect("no panic").expect("an answer") })
+}
+
+fn held_body() -> Value {
+    json!({"model": "fake-mouth", "voice": "tone", "input": "hold"})
+}
+
+#[tokio::test]
+async fn more_requests_than_allowed_are_told_to_come_back() {
+    let app = TestApp::start_with(|config| config.limits.concurrent_requests = 1).await;
+    let held = held_request(&app).await;
+    let (status, error) = error_of(app.post("/v1/audio/speech", &held_body()).await).await;
     assert_eq!((status.as_u16(), error["code"].as_str()), (429, Some("rate_limit_exceeded")));
     assert_eq!(app.get("/health").await.status(), 200, "health is always answered");
     app.fakes.release();
-    assert_eq!(held.await.expect("a task").expect("an answer").status(), 200);
+    assert_eq!(held.await.expect("no panic").status(), 200);
 }
 
 #[tokio::test]
 async fn a_stop_finishes_what_runs_and_takes_nothing_new() {
     let mut app = TestApp::start().await;
-    app.fakes.hold();
-    let body = json!({"model": "fake-mouth", "voice": "tone", "input": "hold"});
-    let url = app.url.clone() + "/v1/audio/speech";
-    let held = app.client.post(&url).header("content-type", "application/json").body(body.to_string()).send();
-    let held = tokio::spawn(held);
-    while app.fakes.inside() == 0 {
-        tokio::task::yield_now().await;
-    }
+    let held = held_request(&app).await;
     app.app.stop();
     app.fakes.release();
-    let response = held.await.expect("a task").expect("an answer");
+    let response = held.await.expect("no panic");
     assert_eq!(response.status(), 200);
     assert!(response.bytes().await.expect("all of the sound").len() > 1000);
-    (&mut app.server).await.expect("a task").expect("a clean end");
+    (&mut app.server).await.expect("no panic").expect("a clean end");
     assert!(app.client.get(app.url.clone() + "/health").send().await.is_err(), "nobody listens any more");
 }
 
 #[tokio::test]
 async fn a_stop_waits_no_longer_than_the_drain_time() {
     let mut app = TestApp::start_with(|config| config.server.drain_seconds = 0).await;
-    app.fakes.hold();
-    let body = json!({"model": "fake-mouth", "voice": "tone", "input": "hold"});
-    let url = app.url.clone() + "/v1/audio/speech";
-    let held =
-        tokio::spawn(app.client.post(&url).header("content-type", "application/json").body(body.to_string()).send());
-    while app.fakes.inside() == 0 {
-        tokio::task::yield_now().await;
-    }
+    let held = held_request(&app).await;
     app.app.stop();
-    (&mut app.server).await.expect("a task").expect("a clean end");
+    (&mut app.server).await.expect("no panic").expect("a clean end");
     app.fakes.release();
     drop(held);
 }
