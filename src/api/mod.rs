@@ -3,6 +3,7 @@
 //! The dialects translate between a vendor's wire shapes and the neutral core in `speech`; they decide nothing.
 
 mod auth;
+mod drain;
 mod error;
 mod health;
 mod observe;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, ExposeHeaders};
 
-/// Every route, and the layers around them: the first of these sees a request last.
+/// Every route, and the layers around them: the last of these sees a request first.
 pub fn router(app: App) -> Result<Router> {
     let cors = cors(&app.config.server.cors_origins)?;
     let open = Router::new()
@@ -45,7 +46,8 @@ pub fn router(app: App) -> Result<Router> {
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::disable()) // `upload` counts bytes itself and says how many were too many
         .layer(cors)
-        .layer(from_fn(observe::log_request)) // innermost of what sees every answer, so that it has the route
+        .layer(from_fn(drain::drain_refused))
+        .layer(from_fn(observe::log_request)) // sees every answer, also those of the layers above
         .with_state(app))
 }
 

@@ -4,6 +4,8 @@ use crate::app::{Form, TestApp, error_of};
 use mynah::config::Secret;
 use reqwest::Response;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 #[tokio::test]
@@ -28,6 +30,20 @@ async fn keys_are_wanted_in_any_known_form() {
     }
     assert_eq!(app.get("/v1/models?api_key=k2").await.status(), 200);
     assert_eq!(app.get("/health").await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_refused_upload_does_not_spoil_the_next_request() {
+    let app = TestApp::start_with(|config| config.auth.keys.push(Secret::new("k"))).await;
+    let mut connection = TcpStream::connect(app.url.trim_start_matches("http://")).await.expect("a connection");
+    let upload = vec![b'x'; 300_000];
+    let head = format!("POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", upload.len());
+    for part in [head.as_bytes(), &upload, b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"] {
+        connection.write_all(part).await.expect("the server reads on");
+    }
+    let mut answers = String::new();
+    connection.read_to_string(&mut answers).await.expect("two answers");
+    assert!(answers.starts_with("HTTP/1.1 401") && answers.contains("HTTP/1.1 200"), "{answers}");
 }
 
 #[tokio::test]
