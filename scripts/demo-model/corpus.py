@@ -14,17 +14,37 @@ GROUPS = {
     "month": "January February March April May June July August September October November December",
     "colour": "red green blue yellow orange purple pink black white brown gray silver gold",
     "room": "kitchen bedroom bathroom office garden garage hallway house",
-    "device": "lights light lamp door window fan heater music radio television camera alarm timer phone computer screen volume temperature",
-    "verb": "turn open close start stop play pause set call send read write show tell find search cancel repeat record remind wake lock unlock increase decrease change add remove delete save print go come take bring give make get put try walk run drink eat buy learn speak listen hear see look wait help need want like love know think",
+    "device": (
+        "lights light lamp door window fan heater music radio television camera alarm timer phone "
+        "computer screen volume temperature"
+    ),
+    "verb": (
+        "turn open close start stop play pause set call send read write show tell find search cancel "
+        "repeat record remind wake lock unlock increase decrease change add remove delete save print go "
+        "come take bring give make get put try walk run drink eat buy learn speak listen hear see look "
+        "wait help need want like love know think"
+    ),
     "greet": "hello hi goodbye thanks thank welcome sorry yes no okay please sure",
     "person": "John Mary David Anna Peter Sarah Tom Lisa mother father friend doctor",
     "when": "today tomorrow yesterday now later soon morning afternoon evening night",
     "unit": "minute minutes hour hours second seconds day days week weeks month year degrees percent",
     "clock": "o'clock half past quarter time",
-    "noun": "message email meeting news weather rain sun snow wind water coffee tea bread milk apple fish dog fox cat bird tree book train station car bus city street school home world country river sea mountain man woman child people server speech model test audio word words voice file text number list shop order game story question answer room living name",
-    "adj": "quick brown lazy big small old new hot cold warm long short happy beautiful great good fast slow loud quiet right left ready late early nice easy",
+    "noun": (
+        "message email meeting news weather rain sun snow wind water coffee tea bread milk apple fish dog "
+        "fox cat bird tree book train station car bus city street school home world country river sea "
+        "mountain man woman child people server speech model test audio word words voice file text number "
+        "list shop order game story question answer room living name"
+    ),
+    "adj": (
+        "quick brown lazy big small old new hot cold warm long short happy beautiful great good fast slow "
+        "loud quiet right left ready late early nice easy"
+    ),
     "prep": "on off up down in at to from for of with by about after before over under near",
-    "func": "the a an and or but not is are was were will would can could do does did have has had I me my you your he she it we they him her our their this that these those what where when who why how which so if then there here very too all some any more again every",
+    "func": (
+        "the a an and or but not is are was were will would can could do does did have has had I me my "
+        "you your he she it we they him her our their this that these those what where when who why how "
+        "which so if then there here very too all some any more again every"
+    ),
     "extra": "fellow Americans ask jumps many much let be been am us",
 }
 

@@ -143,7 +143,10 @@ def measure_words(name, truth, heard, show):
 
 
 def spread(label, errors):
-    errors = np.abs(np.array(errors)) if errors else np.array([np.nan])
+    if not errors:
+        print(f"    {label}: no transcript is right enough to compare")
+        return
+    errors = np.abs(errors)
     print(f"    {label}: off by {np.median(errors):.0f} ms at the median, 90 % within {np.percentile(errors, 90):.0f} ms (of {len(errors)})")
 
 
