@@ -33,11 +33,13 @@ impl Reader<'_> {
                 continue;
             }
             last = end;
+            let words = words::words(&tokens.text, start..end, self.energy, self.spaced);
             segments.push(Segment {
                 text: words::text(&tokens.text),
-                start: TICK * start as u32,
+                // whisper.cpp lets a segment begin where the one before ends, pause or not.
+                start: words.first().map_or(TICK * start as u32, |first| first.start),
                 end: TICK * end as u32,
-                words: words::words(&tokens.text, start..end, self.energy, self.spaced),
+                words,
                 avg_logprob: tokens.mean_logprob(),
                 tokens: tokens.ids,
                 no_speech_prob: found.no_speech_probability(),

@@ -25,6 +25,9 @@ pub(super) struct Token {
 /// Loudness of the audio, one value a tick.
 pub(super) struct Energy(Vec<f32>);
 
+/// No word is silent for so long in its middle, in ticks: 200 ms.
+const PAUSE: i64 = 20;
+
 impl Energy {
     /// Of mono samples at 16 kHz; a rest shorter than a tick is left out, so that no time lies behind the audio.
     pub(super) fn of(samples: &[f32]) -> Self {
@@ -181,7 +184,23 @@ fn fit(spans: &mut [Range<i64>], limits: &Range<i64>, energy: &Energy) {
             true => (span.end..latest).find(|t| energy.at(*t) <= threshold).unwrap_or(latest),
             false => (start..span.end).rev().find(|t| energy.at(*t) >= threshold).map_or(span.end, |t| t + 1),
         };
-        spans[index] = start..end.max(start);
+        spans[index] = longest_sound(start..end.max(start), threshold, energy);
+    }
+}
+
+/// The longest part of `span` without a pause. The first word of a segment often begins, as the model has it, where
+/// the segment before ends: the end of that sound and the pause are not its own.
+fn longest_sound(span: Range<i64>, threshold: f32, energy: &Energy) -> Range<i64> {
+    let mut parts: Vec<Range<i64>> = Vec::new();
+    for tick in span.clone().filter(|tick| energy.at(*tick) >= threshold) {
+        match parts.last_mut() {
+            Some(part) if tick - part.end < PAUSE => part.end = tick + 1,
+            _ => parts.push(tick..tick + 1),
+        }
+    }
+    match parts.len() {
+        0 | 1 => span,
+        _ => parts.into_iter().max_by_key(|part| part.end - part.start).unwrap_or(span),
     }
 }
 
@@ -210,6 +229,15 @@ mod tests {
         let words = words(&[token(" a", None), token(" b", Some(60))], 0..100, &Energy(energy), true);
         let times: Vec<_> = words.iter().map(|w| (w.start.as_millis(), w.end.as_millis())).collect();
         assert_eq!(times, [(200, 500), (700, 800)]);
+    }
+
+    #[test]
+    fn the_end_of_the_sound_before_a_pause_is_not_the_word_behind_it() {
+        let mut energy = vec![0.0; 100];
+        energy[0..5].fill(1.0);
+        energy[60..95].fill(1.0);
+        let words = words(&[token(" a", None)], 0..100, &Energy(energy), true);
+        assert_eq!((words[0].start.as_millis(), words[0].end.as_millis()), (600, 950));
     }
 
     #[test]
