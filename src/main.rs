@@ -30,10 +30,13 @@ fn main() -> ExitCode {
 #[expect(clippy::print_stderr, reason = "the one place that tells a person what went wrong")]
 fn fail(error: &Error) -> ExitCode {
     eprintln!("mynah: {error}");
-    let mut cause = std::error::Error::source(error);
+    let (mut said, mut cause) = (error.to_string(), std::error::Error::source(error));
     while let Some(deeper) = cause {
-        eprintln!("  because: {deeper}");
-        cause = deeper.source();
+        // An error that only adds a hint repeats the message of its source.
+        if !said.contains(&deeper.to_string()) {
+            eprintln!("  because: {deeper}");
+        }
+        (said, cause) = (deeper.to_string(), deeper.source());
     }
     match error.kind() {
         Kind::InvalidRequest => ExitCode::from(USAGE),
