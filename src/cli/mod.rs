@@ -7,7 +7,7 @@ mod speak;
 mod transcribe;
 
 use crate::app::App;
-use crate::config::{Config, Flags};
+use crate::config::{Config, Flags, LogConfig};
 use crate::engine::Engines;
 use crate::error::{Error, Kind, Result};
 use crate::telemetry;
@@ -77,9 +77,8 @@ enum Command {
 /// # Errors
 /// What went wrong, for `main` to print; `InvalidRequest` means that the command line or the settings are wrong.
 pub async fn run(cli: Cli, out: &mut (dyn Write + Send)) -> Result<()> {
-    let (flags, logs_by_default) = (flags(&cli), matches!(cli.command, Command::Serve(_)));
-    let mut config = Config::load(cli.global.config.as_deref(), std::env::vars(), flags)?;
-    if !logs_by_default && cli.global.log_level.is_none() && std::env::var_os("MYNAH_LOG__LEVEL").is_none() {
+    let mut config = Config::load(cli.global.config.as_deref(), std::env::vars(), flags(&cli))?;
+    if !matches!(cli.command, Command::Serve(_)) && config.log == LogConfig::default() {
         config.log.level = "warn".into(); // a command's answer should not drown in the server's log
     }
     telemetry::start_logging(&config.log)?;

@@ -4,7 +4,7 @@ use super::{file_error, print};
 use crate::app::App;
 use crate::engine::pool::Priority;
 use crate::engine::{TranscribeOptions, TranscriberPool};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::models::catalog::ModelTask;
 use crate::speech::transcribe::transcribe;
 use crate::transcript::Transcript;
@@ -50,7 +50,7 @@ enum Format {
 /// Transcribes every file, one after the other; a file that fails does not stop the others.
 ///
 /// # Errors
-/// The first failure, after all files have been tried.
+/// The failure of the only file; of several, how many failed, after each failure has been logged.
 pub async fn transcribe_files(app: &App, args: TranscribeArgs, out: &mut (dyn Write + Send)) -> Result<()> {
     let model = app.models.resolve(&args.model, ModelTask::Transcribe)?;
     let pool = app.models.transcriber(&model.id).await?;
@@ -59,7 +59,7 @@ pub async fn transcribe_files(app: &App, args: TranscribeArgs, out: &mut (dyn Wr
         words: matches!(args.format, Format::Json),
         ..TranscribeOptions::default()
     };
-    let mut first_failure = None;
+    let mut failed = 0;
     for path in &args.files {
         let result = match transcribe_file(pool.clone(), path, options.clone()).await {
             Ok(text) => write_result(&args, path, &text, out),
@@ -67,11 +67,17 @@ pub async fn transcribe_files(app: &App, args: TranscribeArgs, out: &mut (dyn Wr
         };
         if let Err(error) = result {
             let failure = Error::new(error.kind(), format!("{}: {error}", path.display()));
+            if args.files.len() == 1 {
+                return Err(failure);
+            }
             tracing::error!("{failure}");
-            first_failure.get_or_insert(failure);
+            failed += 1;
         }
     }
-    first_failure.map_or(Ok(()), Err)
+    match failed {
+        0 => Ok(()),
+        _ => Err(Error::new(Kind::InvalidAudio, format!("{failed} of {} files failed", args.files.len()))),
+    }
 }
 
 async fn transcribe_file(

@@ -110,6 +110,14 @@ async fn silence_is_an_empty_text() {
 }
 
 #[tokio::test]
+async fn silence_has_no_language() {
+    let app = TestApp::start().await;
+    let form = Form::default().with("model", "fake-ears").with("response_format", "verbose_json");
+    let body: Value = app.transcribe(form.with_file(&silence(2))).await.json().await.expect("JSON");
+    assert_eq!((&body["text"], &body["language"]), (&"".into(), &"unknown".into()));
+}
+
+#[tokio::test]
 async fn streamed_deltas_add_up_to_the_text() {
     let app = TestApp::start().await;
     let sound = app.speak(SENTENCE, "mp3").await;

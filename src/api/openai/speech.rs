@@ -79,11 +79,7 @@ async fn respond(asked: &Asked, chunks: BoxStream<'static, Result<Bytes>>) -> Re
     let content_type = HeaderValue::from_static(asked.format.content_type());
     // A WAV file says its length at the front. Who did not ask for a stream gets a header that is true.
     let body = if asked.format == AudioFormat::Wav && !asked.stream {
-        let mut whole = chunks.try_fold(Vec::new(), |mut whole, chunk| {
-            whole.extend_from_slice(&chunk);
-            std::future::ready(Ok(whole))
-        });
-        let mut whole = (&mut whole).await?;
+        let mut whole = chunks.try_collect::<Vec<Bytes>>().await?.concat();
         crate::audio::encode::wav::finalize_header(&mut whole);
         Body::from(whole)
     } else {

@@ -82,7 +82,7 @@ fn verbose(transcript: &Transcript, duration: Duration, wanted: &Wanted) -> Valu
     };
     let mut body = json!({
         "task": task,
-        "language": language.unwrap_or("english"),
+        "language": language.unwrap_or("unknown"),
         "duration": seconds(duration),
         "text": transcript.text(),
         "usage": usage(duration),
