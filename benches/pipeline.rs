@@ -11,7 +11,7 @@ use mynah::engine::vad::{FRAME, Vad};
 use mynah::engine::{Cancel, Load, SPEECH_SAMPLE_RATE, TranscribeOptions, Transcriber, Weights, whisper};
 use mynah::error::Result;
 use mynah::speech::chunk::Chunker;
-use mynah::speech::transcribe::transcribe_all;
+use mynah::speech::transcribe::{Request, transcribe_all};
 use std::hint::black_box;
 use std::io::Cursor;
 use std::path::Path;
@@ -102,7 +102,8 @@ fn clip(criterion: &mut Criterion) {
     group.bench_function("file to text", |bencher| {
         bencher.iter(|| {
             let source = Box::new(Cursor::new(file.clone()));
-            let text = transcribe_all(pool.clone(), source, TranscribeOptions::default(), Priority::Interactive);
+            let text =
+                transcribe_all(pool.clone(), source, Request::new(TranscribeOptions::default(), Priority::Interactive));
             runtime.block_on(text).expect("a good file")
         });
     });

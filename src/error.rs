@@ -27,6 +27,8 @@ pub enum Kind {
     MethodNotAllowed,
     /// The upload or the text is over a limit.
     TooLarge,
+    /// The answer would miss what the caller insists on.
+    Incomplete,
     /// A media type or feature that this server does not have.
     Unsupported,
     /// Every queue is full: try again later.

@@ -3,10 +3,21 @@
 //! Times are [`Duration`]s from the start of the audio. Wire shapes (JSON keys, rounding) belong to the dialects.
 
 use std::fmt::Write as _;
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
+/// Who speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Speaker {
+    /// A voice the caller gave a name to.
+    Known(Arc<str>),
+    /// A voice without a name, numbered from 0 in the order in which the voices are first heard.
+    Unknown(u32),
+}
+
 /// One spoken word.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Word {
     /// The word with its punctuation, without surrounding spaces.
     pub text: String,
@@ -16,6 +27,19 @@ pub struct Word {
     pub end: Duration,
     /// How sure the engine is, in `0..=1`.
     pub confidence: f32,
+    /// Who says it, when that was asked for.
+    pub speaker: Option<Speaker>,
+}
+
+/// A piece of text as the engine writes it; several may make one word, or one letter.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Token {
+    /// The engine's number for it.
+    pub id: i32,
+    /// Its text: UTF-8, possibly cut within a letter.
+    pub bytes: Vec<u8>,
+    /// Natural logarithm of its probability.
+    pub logprob: f32,
 }
 
 /// A sentence or phrase with the figures the engine reports for it.
@@ -29,14 +53,20 @@ pub struct Segment {
     pub end: Duration,
     /// The words of the segment, in order, when the engine was asked for them.
     pub words: Vec<Word>,
-    /// The engine's token ids of the text.
-    pub tokens: Vec<i32>,
+    /// The engine's tokens of the text.
+    pub tokens: Vec<Token>,
     /// Mean natural log-probability of the tokens.
     pub avg_logprob: f32,
     /// How likely the engine thinks it is that nobody speaks here, in `0..=1`.
     pub no_speech_prob: f32,
     /// The sampling temperature the text was decoded with.
     pub temperature: f32,
+    /// ISO 639-1 code of the language spoken here, when it is known.
+    pub language: Option<String>,
+    /// Who says most of it, when that was asked for.
+    pub speaker: Option<Speaker>,
+    /// The audio channel, counted from 0, when channels were transcribed apart.
+    pub channel: Option<u32>,
 }
 
 /// A stretch of audio as text.
@@ -44,8 +74,91 @@ pub struct Segment {
 pub struct Transcript {
     /// The segments, in order of time.
     pub segments: Vec<Segment>,
-    /// ISO 639-1 code of the spoken language, when it is known.
+    /// ISO 639-1 code of the spoken language, when it is known: of the first segment when there are several.
     pub language: Option<String>,
+    /// How sure the engine is of `language`, in `0..=1`, when it found it out by itself.
+    pub language_confidence: Option<f32>,
+    /// What was done to get here.
+    pub report: Report,
+}
+
+/// What became of the speech that was heard: the promise that none is dropped silently.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Coverage {
+    /// How long somebody speaks.
+    pub speech: Duration,
+    /// How much of that is in the transcript.
+    pub covered: Duration,
+    /// Stretches of speech, a second or longer, that no text could be found for, in order.
+    pub gaps: Vec<Range<Duration>>,
+}
+
+/// Text that was recognised and not believed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dropped {
+    /// Where it would have been.
+    pub start: Duration,
+    /// Where it would have ended.
+    pub end: Duration,
+    /// The text.
+    pub text: String,
+    /// Why it was not believed.
+    pub reason: Doubt,
+}
+
+/// Why a text is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Doubt {
+    /// It says the same again and again.
+    Repetition,
+    /// There are more words than anybody can say in that time.
+    TooFast,
+    /// The engine is unsure and thinks that nobody speaks.
+    NoSpeech,
+    /// The engine is unsure.
+    Unsure,
+    /// It describes the sound and is not in it: `[music]`.
+    StageDirection,
+}
+
+/// What the stages that guard the quality of a transcript did.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Report {
+    /// Pieces of audio that were recognised.
+    pub pieces: u32,
+    /// Pieces that had to end within speech because there was no pause.
+    pub cut_in_speech: u32,
+    /// Words that were left out at such cuts because both sides had them.
+    pub seam_words: u32,
+    /// Pieces that were decoded more than once because the first result was doubtful.
+    pub decoded_again: u32,
+    /// Text that was left out.
+    pub dropped: Vec<Dropped>,
+    /// Stretches of speech without text that were recognised once more by themselves.
+    pub audited: u32,
+    /// How many of those then had text.
+    pub recovered: u32,
+    /// What became of the speech; `None` when it was not checked.
+    pub coverage: Option<Coverage>,
+}
+
+impl Report {
+    /// Adds what was done later in the same audio.
+    pub fn append(&mut self, later: Self) {
+        self.pieces += later.pieces;
+        self.cut_in_speech += later.cut_in_speech;
+        self.seam_words += later.seam_words;
+        self.decoded_again += later.decoded_again;
+        self.dropped.extend(later.dropped);
+        self.audited += later.audited;
+        self.recovered += later.recovered;
+        if let Some(later) = later.coverage {
+            let coverage = self.coverage.get_or_insert_default();
+            coverage.speech += later.speech;
+            coverage.covered += later.covered;
+            coverage.gaps.extend(later.gaps);
+        }
+    }
 }
 
 impl Transcript {
@@ -70,12 +183,18 @@ impl Transcript {
                 word.end = map(word.end);
             }
         }
+        for dropped in &mut self.report.dropped {
+            (dropped.start, dropped.end) = (map(dropped.start), map(dropped.end));
+        }
     }
 
     /// Adds what was said after this transcript. The first known language stays.
     pub fn append(&mut self, later: Transcript) {
         self.segments.extend(later.segments);
-        self.language = self.language.take().or(later.language);
+        if self.language.is_none() {
+            (self.language, self.language_confidence) = (later.language, later.language_confidence);
+        }
+        self.report.append(later.report);
     }
 
     /// SubRip subtitles: numbered cues, comma before the milliseconds.
@@ -117,7 +236,7 @@ mod tests {
 
     fn segment(text: &str, start_ms: u64, end_ms: u64) -> Segment {
         let (start, end) = (Duration::from_millis(start_ms), Duration::from_millis(end_ms));
-        let words = vec![Word { text: text.into(), start, end, confidence: 1.0 }];
+        let words = vec![Word { text: text.into(), start, end, confidence: 1.0, speaker: None }];
         Segment { text: text.into(), start, end, words, ..Segment::default() }
     }
 
@@ -125,7 +244,7 @@ mod tests {
     fn srt_numbers_its_cues_and_uses_a_comma() {
         let transcript = Transcript {
             segments: vec![segment("Hello.", 0, 1500), segment("Bye.", 3_661_004, 3_662_000)],
-            language: None,
+            ..Transcript::default()
         };
         insta::assert_snapshot!(transcript.to_srt(), @r"
         1
@@ -140,7 +259,7 @@ mod tests {
 
     #[test]
     fn vtt_escapes_what_the_format_reserves() {
-        let transcript = Transcript { segments: vec![segment("a < b & c --> d", 0, 20)], language: None };
+        let transcript = Transcript { segments: vec![segment("a < b & c --> d", 0, 20)], ..Transcript::default() };
         insta::assert_snapshot!(transcript.to_vtt(), @r"
         WEBVTT
 
@@ -151,7 +270,7 @@ mod tests {
 
     #[test]
     fn mapping_times_moves_segments_and_words() {
-        let mut transcript = Transcript { segments: vec![segment("x", 100, 200)], language: None };
+        let mut transcript = Transcript { segments: vec![segment("x", 100, 200)], ..Transcript::default() };
         transcript.map_times(|t| t + Duration::from_secs(1));
         assert_eq!(transcript.segments[0].start, Duration::from_millis(1100));
         assert_eq!(transcript.segments[0].words[0].end, Duration::from_millis(1200));
@@ -160,7 +279,11 @@ mod tests {
     #[test]
     fn the_first_known_language_stays() {
         let mut transcript = Transcript { language: Some("en".into()), ..Transcript::default() };
-        transcript.append(Transcript { segments: vec![segment("x", 0, 1)], language: Some("de".into()) });
+        transcript.append(Transcript {
+            segments: vec![segment("x", 0, 1)],
+            language: Some("de".into()),
+            ..Transcript::default()
+        });
         assert_eq!(transcript.language.as_deref(), Some("en"));
         assert_eq!(transcript.text(), "x");
     }

@@ -45,6 +45,7 @@ fn status(kind: Kind) -> StatusCode {
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::Incomplete => StatusCode::UNPROCESSABLE_ENTITY,
         Kind::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Kind::Overloaded => StatusCode::TOO_MANY_REQUESTS,
         // The caller is gone; the number is nginx's, and only the log sees it.

@@ -8,7 +8,7 @@ use crate::engine::{SpeakOptions, TranscribeOptions};
 use crate::error::{Error, Kind, Result};
 use crate::models::catalog::ModelTask;
 use crate::speech::speak::{encode, speak};
-use crate::speech::transcribe::transcribe_all;
+use crate::speech::transcribe::{Request, transcribe_all};
 use futures::TryStreamExt;
 use std::io::{Cursor, Write};
 use std::time::Instant;
@@ -57,7 +57,8 @@ async fn round_trip(app: &App) -> Result<String> {
     let model = app.models.resolve("mynah-demo.en", ModelTask::Transcribe)?;
     let pool = app.models.transcriber(&model.id).await?;
     let source = Box::new(Cursor::new(file));
-    let (transcript, _) = transcribe_all(pool, source, TranscribeOptions::default(), Priority::Interactive).await?;
+    let request = Request::new(TranscribeOptions::default(), Priority::Interactive);
+    let (transcript, _) = transcribe_all(pool, source, request).await?;
     Ok(transcript.text())
 }
 

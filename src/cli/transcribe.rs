@@ -6,7 +6,7 @@ use crate::engine::pool::Priority;
 use crate::engine::{TranscribeOptions, TranscriberPool};
 use crate::error::{Error, Kind, Result};
 use crate::models::catalog::ModelTask;
-use crate::speech::transcribe::transcribe;
+use crate::speech::transcribe::{Request, transcribe};
 use crate::transcript::Transcript;
 use clap::{Args, ValueEnum};
 use futures::TryStreamExt;
@@ -87,7 +87,7 @@ async fn transcribe_file(
 ) -> Result<(Transcript, Duration)> {
     let file = File::open(path).map_err(|e| file_error("cannot be opened", path, e))?;
     let bar = progress_bar(path);
-    let mut pieces = pin!(transcribe(pool, Box::new(BufReader::new(file)), options, Priority::Batch));
+    let mut pieces = pin!(transcribe(pool, Box::new(BufReader::new(file)), Request::new(options, Priority::Batch)));
     let (mut transcript, mut duration) = (Transcript::default(), Duration::ZERO);
     while let Some(piece) = pieces.try_next().await? {
         transcript.append(piece.transcript);

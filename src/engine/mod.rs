@@ -55,6 +55,31 @@ pub trait Synthesizer: Send {
     ) -> Result<()>;
 }
 
+/// Tells voices apart. One value is one slot: it is owned by one thread and used by one request at a time.
+pub trait Diarizer: Send {
+    /// Describes the voices in mono 16 kHz `audio` of at most [`MAX_PIECE`], in order of time. Where voices overlap, so
+    /// do their prints; where nobody speaks there are none.
+    ///
+    /// # Errors
+    /// `Cancelled` soon after `cancel` says so.
+    fn voices(&mut self, audio: &Pcm, cancel: &Cancel<'_>) -> Result<Vec<VoicePrint>>;
+
+    /// From this cosine similarity on two prints are more likely of one voice than of two.
+    fn same_voice(&self) -> f32;
+}
+
+/// How one voice sounds in a short stretch of audio.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VoicePrint {
+    /// Where the stretch begins in the audio.
+    pub start: Duration,
+    /// Where it ends.
+    pub end: Duration,
+    /// A vector of length 1; two of the same voice point in about the same direction. All prints of an engine have the
+    /// same number of dimensions.
+    pub embedding: Vec<f32>,
+}
+
 /// What to do with the speech.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Task {
@@ -66,18 +91,42 @@ pub enum Task {
 }
 
 /// How to transcribe one piece of audio.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TranscribeOptions {
     /// Write down or translate.
     pub task: Task,
     /// ISO 639-1 code of the spoken language; `None` lets the engine find out.
     pub language: Option<String>,
+    /// The languages that the engine may find, as ISO 639-1 codes; empty allows all that it knows.
+    pub languages: Vec<String>,
     /// Text that shows the engine spelling and style; it is not part of the transcript.
     pub prompt: Option<String>,
+    /// Words and names that are likely to be said; the engine prefers them to words that sound alike.
+    pub keywords: Vec<String>,
     /// Sampling temperature in `0..=1`; 0 is greedy.
     pub temperature: f32,
     /// Whether [`crate::transcript::Segment::words`] is wanted.
     pub words: bool,
+    /// Whether a short piece may be worked on as what it is; without it engines treat every piece as 30 s.
+    pub short_context: bool,
+    /// Whether doubtful results are decoded again and left out when they stay doubtful.
+    pub guard: bool,
+}
+
+impl Default for TranscribeOptions {
+    fn default() -> Self {
+        Self {
+            task: Task::default(),
+            language: None,
+            languages: Vec::new(),
+            prompt: None,
+            keywords: Vec::new(),
+            temperature: 0.0,
+            words: false,
+            short_context: true,
+            guard: true,
+        }
+    }
 }
 
 /// How to speak.
@@ -153,6 +202,9 @@ pub type Loader<E> = Arc<dyn Fn(&Load<'_>) -> Result<Factory<E>> + Send + Sync>;
 
 /// Threads that transcribe with one model.
 pub type TranscriberPool = pool::Pool<dyn Transcriber>;
+
+/// Threads that tell voices apart with one model.
+pub type DiarizerPool = pool::Pool<dyn Diarizer>;
 
 /// Threads that speak with one model.
 pub type SynthesizerPool = pool::Pool<dyn Synthesizer>;

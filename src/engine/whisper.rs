@@ -148,7 +148,7 @@ impl Transcriber for Whisper {
         if !options.words {
             segments.iter_mut().for_each(|segment| segment.words.clear());
         }
-        Ok(Transcript { segments, language: Some(language) })
+        Ok(Transcript { segments, language: Some(language), ..Transcript::default() })
     }
 }
 

@@ -11,8 +11,8 @@ use crate::audio::Pcm;
 use crate::config::{Config, EngineConfig};
 use crate::engine::pool::{Cores, Pool, PoolOptions, Priority};
 use crate::engine::{
-    Engines, Factory, Load, Loader, SPEECH_SAMPLE_RATE, SpeakOptions, Synthesizer, SynthesizerPool, TranscribeOptions,
-    Transcriber, TranscriberPool, Voice, Weights,
+    DiarizerPool, Engines, Factory, Load, Loader, SPEECH_SAMPLE_RATE, SpeakOptions, Synthesizer, SynthesizerPool,
+    TranscribeOptions, Transcriber, TranscriberPool, Voice, Weights,
 };
 use crate::error::{Error, Kind, Result};
 use serde::Serialize;
@@ -220,6 +220,14 @@ impl Registry {
             Ok(pool)
         };
         self.inner.synthesizers.get(&model.id, load).await
+    }
+
+    /// The threads that tell voices apart, with the best model that is installed.
+    ///
+    /// # Errors
+    /// `Unavailable` when this build has nothing that does.
+    pub async fn diarizer(&self) -> Result<Arc<DiarizerPool>> {
+        Err(Error::new(Kind::Unavailable, "this build of Mynah cannot tell speakers apart"))
     }
 
     /// Loads the pinned models. One that cannot be loaded is logged and tried again when it is first asked for.

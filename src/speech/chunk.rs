@@ -512,14 +512,15 @@ mod tests {
         let audio = Pcm::new(vec![0.0; 4 * second as usize], SPEECH_SAMPLE_RATE);
         let piece = Piece { audio, parts: vec![10 * second..12 * second, 20 * second..22 * second] };
         let ms = Duration::from_millis;
-        let word = |start, end| Word { text: "x".into(), start: ms(start), end: ms(end), confidence: 1.0 };
+        let word =
+            |start, end| Word { text: "x".into(), start: ms(start), end: ms(end), confidence: 1.0, speaker: None };
         let segment = |start, end, words| Segment { start: ms(start), end: ms(end), words, ..Segment::default() };
         let mut transcript = Transcript {
             segments: vec![
                 segment(0, 2100, vec![word(100, 500), word(1500, 2050)]),
                 segment(2100, 4000, vec![word(1990, 2500), word(3000, 3500)]),
             ],
-            language: None,
+            ..Transcript::default()
         };
         piece.to_file_times(&mut transcript);
         let times = |s: &Segment| (s.start.as_millis(), s.end.as_millis());

@@ -5,6 +5,7 @@ pub mod chunk;
 mod pause;
 pub mod sentence;
 pub mod speak;
+pub mod speakers;
 pub mod transcribe;
 
 use crate::error::{Error, Result};

@@ -3,7 +3,8 @@
 //! The stream cuts one piece ahead of the engines and holds as many more as the pool has slots, so its memory does
 //! not depend on the length of the file. Every piece queues by itself, so long files let others through.
 
-use super::chunk::{Chunker, Piece};
+use super::chunk::{Chunker, EndpointerOptions, Piece};
+use super::speakers::Diarization;
 use super::step;
 use crate::audio::Pcm;
 use crate::audio::decode::{Decoder, Source};
@@ -24,6 +25,46 @@ const STEP: Duration = Duration::from_secs(5);
 
 /// How long a file that is under way waits before it asks a full queue again.
 const RETRY: Duration = Duration::from_millis(100);
+
+/// How to transcribe a recording.
+#[derive(Clone)]
+pub struct Request {
+    /// What the engine is to do with every piece.
+    pub options: TranscribeOptions,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Which stages take part.
+    pub stages: Stages,
+    /// When sound counts as speech.
+    pub endpointing: EndpointerOptions,
+    /// The only channel to listen to, counted from 0; `None` mixes all of them.
+    pub channel: Option<u32>,
+    /// Tells who speaks.
+    pub diarization: Option<Diarization>,
+}
+
+impl Request {
+    /// With every stage, all channels mixed, nobody told apart.
+    pub fn new(options: TranscribeOptions, priority: Priority) -> Self {
+        let (stages, endpointing) = (Stages::default(), EndpointerOptions::default());
+        Self { options, priority, stages, endpointing, channel: None, diarization: None }
+    }
+}
+
+/// The stages around the engine that can be switched off. The engine's own are in [`TranscribeOptions`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stages {
+    /// Finds the speech and recognises nothing else. Without it the whole recording is recognised in stretches of 28 s.
+    pub cut: bool,
+    /// Looks for speech that has no text, recognises it once more and reports what stays without.
+    pub audit: bool,
+}
+
+impl Default for Stages {
+    fn default() -> Self {
+        Self { cut: true, audit: true }
+    }
+}
 
 /// What is new since the item before.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,9 +88,9 @@ pub struct Progress {
 pub fn transcribe(
     pool: Arc<TranscriberPool>,
     source: Box<dyn Source>,
-    options: TranscribeOptions,
-    priority: Priority,
+    request: Request,
 ) -> impl Stream<Item = Result<Progress>> + Send + 'static {
+    let Request { options, priority, .. } = request;
     let opening = stream::once(step(move || Cutter::open(source)));
     opening.flat_map(move |cutter| {
         let run = cutter.map(|cutter| Some(Run::new(pool.clone(), cutter, options.clone(), priority)));
@@ -73,10 +114,9 @@ pub fn transcribe(
 pub async fn transcribe_all(
     pool: Arc<TranscriberPool>,
     source: Box<dyn Source>,
-    options: TranscribeOptions,
-    priority: Priority,
+    request: Request,
 ) -> Result<(Transcript, Duration)> {
-    let mut pieces = std::pin::pin!(transcribe(pool, source, options, priority));
+    let mut pieces = std::pin::pin!(transcribe(pool, source, request));
     let (mut transcript, mut duration) = (Transcript::default(), Duration::ZERO);
     while let Some(progress) = pieces.next().await {
         let progress = progress?;
@@ -337,9 +377,9 @@ mod tests {
 
     fn said(text: &str, language: &str, audio: &Pcm) -> Transcript {
         let end = audio.duration();
-        let word = Word { text: text.into(), start: Duration::ZERO, end, confidence: 1.0 };
+        let word = Word { text: text.into(), start: Duration::ZERO, end, confidence: 1.0, speaker: None };
         let segment = Segment { text: text.into(), end, words: vec![word], ..Segment::default() };
-        Transcript { segments: vec![segment], language: Some(language.into()) }
+        Transcript { segments: vec![segment], language: Some(language.into()), ..Transcript::default() }
     }
 
     /// Two minutes of speech without a pause: five pieces.
@@ -363,7 +403,7 @@ mod tests {
             }
             Ok(said("piece", "en", audio))
         });
-        let stream = transcribe(pool, wav(&two_minutes()), english(), Priority::Batch);
+        let stream = transcribe(pool, wav(&two_minutes()), Request::new(english(), Priority::Batch));
         let items: Vec<Progress> = stream.map(|item| item.expect("a good file")).collect().await;
         assert_eq!(items.len(), 5);
         assert!(items.windows(2).all(|pair| pair[0].until < pair[1].until && !pair[0].finished));
@@ -381,13 +421,14 @@ mod tests {
             let mut asked = asked.lock().expect("no test panics here");
             asked.push(options.language.clone());
             match asked.len() {
-                1 => Ok(Transcript { segments: Vec::new(), language: Some("xx".into()) }),
+                1 => Ok(Transcript { segments: Vec::new(), language: Some("xx".into()), ..Transcript::default() }),
                 _ => Ok(said("piece", "de", audio)),
             }
         });
-        let (transcript, _) = transcribe_all(pool, wav(&two_minutes()), TranscribeOptions::default(), Priority::Batch)
-            .await
-            .expect("good");
+        let (transcript, _) =
+            transcribe_all(pool, wav(&two_minutes()), Request::new(TranscribeOptions::default(), Priority::Batch))
+                .await
+                .expect("good");
         let german = Some("de".to_owned());
         assert_eq!(
             *seen.lock().expect("no test panics here"),
@@ -399,7 +440,7 @@ mod tests {
     #[tokio::test]
     async fn silence_is_an_empty_transcript_and_no_work() {
         let pool = scripted(1, |_, _, _| panic!("there is nothing to recognise"));
-        let stream = transcribe(pool, wav(&silence(40.0)), TranscribeOptions::default(), Priority::Batch);
+        let stream = transcribe(pool, wav(&silence(40.0)), Request::new(TranscribeOptions::default(), Priority::Batch));
         let items: Vec<Result<Progress>> = stream.collect().await;
         let expected = Progress { transcript: Transcript::default(), until: Duration::from_secs(40), finished: true };
         assert_eq!(items.into_iter().map(|item| item.expect("a good file")).collect::<Vec<_>>(), [expected]);
@@ -409,7 +450,8 @@ mod tests {
     async fn what_is_not_audio_is_said_so_once() {
         let pool = scripted(1, |audio, _, _| Ok(said("piece", "en", audio)));
         let text = Box::new(Cursor::new(b"This is not a recording.".repeat(100)));
-        let items: Vec<Result<Progress>> = transcribe(pool, text, english(), Priority::Batch).collect().await;
+        let items: Vec<Result<Progress>> =
+            transcribe(pool, text, Request::new(english(), Priority::Batch)).collect().await;
         assert_eq!(items.len(), 1);
         assert_eq!(items[0].as_ref().expect_err("no audio").kind(), Kind::InvalidAudio);
     }
@@ -418,7 +460,7 @@ mod tests {
     async fn an_error_of_the_engine_ends_the_stream() {
         let pool = scripted(1, |_, _, _| Err(Error::invalid("model", "no")));
         let items: Vec<Result<Progress>> =
-            transcribe(pool, wav(&two_minutes()), english(), Priority::Batch).collect().await;
+            transcribe(pool, wav(&two_minutes()), Request::new(english(), Priority::Batch)).collect().await;
         assert_eq!(items.len(), 1);
         assert_eq!(items[0].as_ref().expect_err("refused").param(), Some("model"));
     }
@@ -435,7 +477,7 @@ mod tests {
             let _ = stopped.send(());
             Err(Error::new(Kind::Cancelled, "nobody waits"))
         });
-        let mut stream = Box::pin(transcribe(pool, wav(&two_minutes()), english(), Priority::Batch));
+        let mut stream = Box::pin(transcribe(pool, wav(&two_minutes()), Request::new(english(), Priority::Batch)));
         tokio::select! {
             _ = stream.next() => panic!("the engine answers only when it is cancelled"),
             _ = has_started.recv() => drop(stream),
@@ -451,7 +493,9 @@ mod tests {
         samples.extend(speak("Turn on the kitchen lights.").samples);
         let options = TranscribeOptions { words: true, ..TranscribeOptions::default() };
         let (transcript, duration) =
-            transcribe_all(demo_pool(1), wav(&samples), options, Priority::Interactive).await.expect("a good file");
+            transcribe_all(demo_pool(1), wav(&samples), Request::new(options, Priority::Interactive))
+                .await
+                .expect("a good file");
         assert_eq!(
             transcript.text(),
             "Please turn on the kitchen lights at seven o'clock. Turn on the kitchen lights."

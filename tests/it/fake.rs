@@ -105,9 +105,9 @@ impl Transcriber for Ears {
     fn transcribe(&mut self, audio: &Pcm, options: &TranscribeOptions, cancel: &Cancel<'_>) -> Result<Transcript> {
         self.0.obey(options.prompt.as_deref().unwrap_or_default(), cancel)?;
         let (start, end) = (Duration::ZERO, audio.duration());
-        let words = vec![Word { text: "Heard.".into(), start, end, confidence: 1.0 }];
+        let words = vec![Word { text: "Heard.".into(), start, end, confidence: 1.0, speaker: None }];
         let segment = Segment { text: "Heard.".into(), start, end, words, ..Segment::default() };
-        Ok(Transcript { segments: vec![segment], language: Some("en".into()) })
+        Ok(Transcript { segments: vec![segment], language: Some("en".into()), ..Transcript::default() })
     }
 }
 

@@ -108,7 +108,7 @@ fn segment(id: usize, segment: &Segment) -> Value {
         "start": seconds(segment.start),
         "end": seconds(segment.end),
         "text": format!(" {}", segment.text),
-        "tokens": segment.tokens,
+        "tokens": segment.tokens.iter().map(|token| token.id).collect::<Vec<_>>(),
         "temperature": round(segment.temperature.into()),
         "avg_logprob": round(segment.avg_logprob.into()),
         "compression_ratio": round(compression_ratio(&segment.text)),
@@ -137,6 +137,7 @@ fn compression_ratio(text: &str) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transcript::Token;
 
     fn transcript() -> Transcript {
         let word = |text: &str, start, end| Word {
@@ -144,12 +145,20 @@ mod tests {
             start: Duration::from_millis(start),
             end: Duration::from_millis(end),
             confidence: 0.9,
+            speaker: None,
         };
+        let token = |id| Token { id, ..Token::default() };
         let words = vec![word("Ship", 100, 500), word("it.", 500, 700)];
         let (start, end) = (Duration::from_millis(100), Duration::from_millis(700));
-        let segment =
-            Segment { text: "Ship it.".into(), start, end, words, tokens: vec![101, 102], ..Segment::default() };
-        Transcript { segments: vec![segment], language: Some("en".into()) }
+        let segment = Segment {
+            text: "Ship it.".into(),
+            start,
+            end,
+            words,
+            tokens: [101, 102].map(token).into(),
+            ..Segment::default()
+        };
+        Transcript { segments: vec![segment], language: Some("en".into()), ..Transcript::default() }
     }
 
     fn wanted(segments: bool, words: bool) -> Wanted {

@@ -10,9 +10,9 @@ use crate::engine::{Task, TranscribeOptions};
 use crate::error::{Error, Kind, Result};
 use crate::models::catalog::ModelTask;
 use crate::models::registry::ModelInfo;
-use crate::speech::transcribe::{Progress, transcribe, transcribe_all};
+use crate::speech::transcribe::{Progress, Request, transcribe, transcribe_all};
 use crate::transcript::Transcript;
-use axum::extract::{Request, State};
+use axum::extract::{Request as HttpRequest, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -33,13 +33,13 @@ const NOT_SUPPORTED: [&str; 8] = [
 ];
 
 /// Writes a recording down in the language spoken.
-pub async fn create_transcription(State(app): State<App>, request: Request) -> Result<Response, Rejection> {
+pub async fn create_transcription(State(app): State<App>, request: HttpRequest) -> Result<Response, Rejection> {
     let form = Form::read(request, &app.config.limits).await?;
     Ok(answer(&app, form, Task::Transcribe).await?)
 }
 
 /// Writes a recording down in English, whatever language is spoken.
-pub async fn create_translation(State(app): State<App>, request: Request) -> Result<Response, Rejection> {
+pub async fn create_translation(State(app): State<App>, request: HttpRequest) -> Result<Response, Rejection> {
     let form = Form::read(request, &app.config.limits).await?;
     Ok(answer(&app, form, Task::Translate).await?)
 }
@@ -49,9 +49,9 @@ async fn answer(app: &App, form: Form, task: Task) -> Result<Response> {
     let pool = app.models.transcriber(&asked.model.id).await?;
     let (source, options) = (file.into_source(), asked.options.clone());
     if asked.stream {
-        return Ok(stream_events(transcribe(pool, source, options, Priority::Interactive)));
+        return Ok(stream_events(transcribe(pool, source, Request::new(options, Priority::Interactive))));
     }
-    let (mut transcript, duration) = transcribe_all(pool, source, options, Priority::Interactive).await?;
+    let (mut transcript, duration) = transcribe_all(pool, source, Request::new(options, Priority::Interactive)).await?;
     transcript.language = transcript.language.or(asked.options.language);
     Ok(respond(&transcript, duration, &asked.wanted))
 }
@@ -142,6 +142,7 @@ fn options(form: &Form, model: &ModelInfo, wanted: &Wanted) -> Result<Transcribe
         prompt: prompt(form),
         temperature,
         words: wanted.words,
+        ..TranscribeOptions::default()
     })
 }
 

@@ -10,7 +10,7 @@ const NO_SPEECH: f32 = 0.6;
 
 /// Whether a text is doubtful or repeats itself.
 pub(super) fn looks_wrong(segments: &[Segment]) -> bool {
-    let tokens: Vec<i32> = segments.iter().flat_map(|segment| &segment.tokens).copied().collect();
+    let tokens: Vec<i32> = segments.iter().flat_map(|segment| &segment.tokens).map(|token| token.id).collect();
     confidence(segments) < DOUBTFUL || repeats(&tokens)
 }
 

@@ -1,7 +1,7 @@
 //! From the state whisper.cpp leaves behind to segments, words and their figures.
 
 use super::words::{self, Energy, TICK, Token};
-use crate::transcript::Segment;
+use crate::transcript::{self, Segment};
 use whisper_rs::{WhisperContext, WhisperSegment, WhisperState};
 
 /// Above this probability a word counts as heard where the model says (the value whisper.cpp uses).
@@ -44,6 +44,7 @@ impl Reader<'_> {
                 tokens: tokens.ids,
                 no_speech_prob: found.no_speech_probability(),
                 temperature: self.temperature,
+                ..Segment::default()
             });
         }
         segments
@@ -70,7 +71,7 @@ impl Reader<'_> {
             let sure = data.pt > HEARD && data.ptsum > HEARD;
             let heard = sure.then(|| window + 2 * i64::from(data.tid - first_time));
             let text = token.to_bytes().unwrap_or_default().to_vec();
-            tokens.ids.push(data.id);
+            tokens.ids.push(transcript::Token { id: data.id, bytes: text.clone(), logprob: data.plog });
             tokens.text.push(Token { text, logprob: data.plog, heard });
         }
         tokens
@@ -80,7 +81,7 @@ impl Reader<'_> {
 /// The tokens of a segment's text, without the special ones.
 #[derive(Default)]
 struct Tokens {
-    ids: Vec<i32>,
+    ids: Vec<transcript::Token>,
     text: Vec<Token>,
 }
 

@@ -89,6 +89,7 @@ fn word(tokens: &[&Token], span: Range<i64>) -> Word {
         start: TICK * span.start as u32,
         end: TICK * span.end as u32,
         confidence: mean.exp().clamp(0.0, 1.0),
+        speaker: None,
     }
 }
 
