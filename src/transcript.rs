@@ -2,7 +2,10 @@
 //!
 //! Times are [`Duration`]s from the start of the audio. Wire shapes (JSON keys, rounding) belong to the dialects.
 
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -220,6 +223,15 @@ impl Transcript {
 
     fn cues(&self) -> impl Iterator<Item = &Segment> {
         self.segments.iter().filter(|segment| !segment.text.is_empty())
+    }
+}
+
+/// Bytes of `text` against bytes of its zlib stream: far above 2 means that the text repeats itself.
+pub fn compression_ratio(text: &str) -> f64 {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    match encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish()) {
+        Ok(packed) if !packed.is_empty() => text.len() as f64 / packed.len() as f64,
+        _ => 0.0,
     }
 }
 

@@ -99,6 +99,8 @@ pub struct TranscribeOptions {
     pub language: Option<String>,
     /// The languages that the engine may find, as ISO 639-1 codes; empty allows all that it knows.
     pub languages: Vec<String>,
+    /// The language of what was said before, as ISO 639-1 code: kept unless the engine is sure of another.
+    pub expected_language: Option<String>,
     /// Text that shows the engine spelling and style; it is not part of the transcript.
     pub prompt: Option<String>,
     /// Words and names that are likely to be said; the engine prefers them to words that sound alike.
@@ -119,6 +121,7 @@ impl Default for TranscribeOptions {
             task: Task::default(),
             language: None,
             languages: Vec::new(),
+            expected_language: None,
             prompt: None,
             keywords: Vec::new(),
             temperature: 0.0,

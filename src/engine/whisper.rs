@@ -1,32 +1,40 @@
-//! Speech to text on whisper.cpp: the only file that knows whisper-rs.
+//! Speech to text on whisper.cpp: the only place that knows whisper-rs.
 //!
-//! The weights are loaded once; every slot has its own state on them. A piece of audio is decoded greedily, with
-//! timestamps always on (models invent words in silence without them) and with an encoder context as short as the
-//! audio allows. A result that looks wrong is decoded once more with the full context, one that misses sound once more
-//! under a guide.
+//! The weights are loaded once; every slot has its own state on them. A piece of audio is encoded with a context as
+//! short as the audio allows and decoded greedily, with times always on (models invent words in silence without them).
+//! A result that looks wrong is decoded again: with the full context, without the prompt, at last with some chance; one
+//! that misses sound, under a guide. All of that but the full context takes no second run of the encoder, nor does
+//! finding the language.
 #![expect(unsafe_code, reason = "whisper.cpp calls back through C pointers")]
 
+mod bias;
 mod coverage;
+mod decoder;
 mod doubt;
 mod model_file;
 mod reader;
+mod sampler;
+mod vocabulary;
 mod words;
 
 use super::{Cancel, Factory, Load, SPEECH_SAMPLE_RATE, Task, TranscribeOptions, Transcriber, Weights};
 use crate::audio::{Pcm, samples_to_duration};
 use crate::error::{Error, Kind, Result};
-use crate::transcript::{Segment, Transcript};
+use crate::transcript::{Report, Segment, Transcript};
+use bias::Bias;
 use coverage::Guide;
-use doubt::{confidence, keep_speech, looks_wrong};
+use decoder::Decoder;
+use doubt::{confidence, is_worth_another_try, keep_believable};
 use reader::Reader;
-use std::collections::HashMap;
-use std::ffi::{CStr, c_char, c_int, c_void};
+use sampler::Rules;
+use std::ffi::{CStr, c_char, c_void};
 use std::io::{BufReader, Cursor};
 use std::path::Path;
 use std::sync::{Arc, Once};
 use std::time::Duration;
-use whisper_rs::whisper_rs_sys::{ggml_log_level, whisper_context, whisper_log_set, whisper_state, whisper_token_data};
-use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState};
+use vocabulary::Vocabulary;
+use whisper_rs::whisper_rs_sys::{ggml_log_level, whisper_log_set};
+use whisper_rs::{WhisperContext, WhisperContextParameters};
 use words::Energy;
 
 /// Silence after the audio: a last word that ends with the audio is often dropped.
@@ -50,8 +58,11 @@ const CONTEXT_LEAST: i32 = 384;
 /// From so much of the full context on, a shorter one is not worth its risk.
 const CONTEXT_WORTH: f64 = 0.75;
 
-/// The language is found from so much of the beginning.
-const LANGUAGE_SAMPLE: Duration = Duration::from_secs(10);
+/// A piece is in another language than expected only when that is so likely.
+const OTHER_LANGUAGE: f32 = 0.7;
+
+/// The temperatures for decoding a doubtful piece again, when it was less.
+const WARMER: [f32; 2] = [0.2, 0.4];
 
 /// Only the last 224 tokens of a prompt are used; so many characters are surely more.
 const PROMPT_CHARS: usize = 2000;
@@ -69,8 +80,9 @@ pub fn load(load: &Load<'_>) -> Result<Factory<dyn Transcriber>> {
     // On a CPU flash attention is slower, and wrong for contexts that are not a multiple of 256.
     parameters.use_gpu(load.config.gpu).flash_attn(false);
     let context = Arc::new(open(load.weights, parameters)?);
+    let vocabulary = Arc::new(Vocabulary::of(&context));
     let threads = i32::try_from(load.config.threads).unwrap_or(1).max(1);
-    Ok(Box::new(move || Ok(Box::new(Whisper::new(context.clone(), threads)?))))
+    Ok(Box::new(move || Ok(Box::new(Whisper::new(context.clone(), vocabulary.clone(), threads)?))))
 }
 
 fn open(weights: &Weights, parameters: WhisperContextParameters<'_>) -> Result<WhisperContext> {
@@ -104,21 +116,29 @@ fn unusable(what: &str, flaw: model_file::Flaw) -> Error {
 /// One slot: a state on the shared weights.
 struct Whisper {
     context: Arc<WhisperContext>,
-    state: WhisperState,
-    threads: i32,
-    /// Parameters by language. Setting a language allocates memory that is never freed, so it is done once for each.
-    parameters: HashMap<String, FullParams<'static, 'static>>,
+    vocabulary: Arc<Vocabulary>,
+    decoder: Decoder,
 }
 
-/// How to decode a piece once.
-struct Attempt<'a> {
+/// A piece of audio and how it is wanted.
+struct Piece<'a> {
+    /// With silence behind it.
     samples: &'a [f32],
+    /// Of the audio without that silence.
+    energy: &'a Energy,
     language: &'a str,
-    translate: bool,
-    temperature: f32,
+    /// The tokens that say language and task.
+    task: &'a [i32],
+    bias: &'a Bias,
+    options: &'a TranscribeOptions,
+    cancel: &'a Cancel<'a>,
+}
+
+/// How to decode what was encoded once.
+#[derive(Clone, Copy)]
+struct Attempt<'a> {
     prompt: &'a [i32],
-    /// Encoder positions; 0 is all.
-    context: i32,
+    temperature: f32,
     /// Keeps the decoder from ending too early.
     guide: Option<&'a Guide>,
 }
@@ -133,40 +153,41 @@ impl Transcriber for Whisper {
             return Ok(Transcript { language: options.language.clone(), ..Transcript::default() });
         }
         let samples = padded(&audio.samples);
-        let language = self.language(&samples, options, cancel)?;
-        let energy = Energy::of(&samples[..audio.samples.len()]);
-        let attempt = Attempt {
+        let context = if options.short_context { self.short_context(samples.len()) } else { 0 };
+        self.decoder.encode(&samples, context, cancel)?;
+        let (language, language_confidence) = self.language(options)?;
+        let piece = Piece {
             samples: &samples,
+            energy: &Energy::of(&samples[..audio.samples.len()]),
             language: &language,
-            translate: options.task == Task::Translate,
-            temperature: options.temperature,
-            prompt: &self.prompt_tokens(options.prompt.as_deref())?,
-            context: self.short_context(samples.len()),
-            guide: None,
+            task: &self.task_tokens(&language, options.task),
+            bias: &self.bias(&options.keywords)?,
+            options,
+            cancel,
         };
-        let mut segments = self.decode_guarded(attempt, &energy, cancel)?;
+        let prompt = self.prompt_tokens(options)?;
+        let (mut segments, report) = self.decode_guarded(&piece, &prompt, context)?;
         if !options.words {
             segments.iter_mut().for_each(|segment| segment.words.clear());
         }
-        Ok(Transcript { segments, language: Some(language), ..Transcript::default() })
+        Ok(Transcript { segments, language: Some(language), language_confidence, report })
     }
 }
 
 impl Whisper {
-    fn new(context: Arc<WhisperContext>, threads: i32) -> Result<Self> {
+    fn new(context: Arc<WhisperContext>, vocabulary: Arc<Vocabulary>, threads: i32) -> Result<Self> {
         let state = context.create_state().map_err(|error| {
             Error::new(Kind::Unavailable, "there is not enough memory for another recognizer").with_source(error)
         })?;
-        Ok(Self { context, state, threads, parameters: HashMap::new() })
+        let decoder = Decoder::new(context.clone(), state, vocabulary.clone(), threads);
+        Ok(Self { context, vocabulary, decoder })
     }
 
     /// Whether the model can do what is asked.
     fn check_task(&self, options: &TranscribeOptions) -> Result<()> {
-        let language = options.language.as_deref();
-        if let Some(language) = language
-            && code_of(language).is_none()
-        {
-            return Err(Error::invalid("language", format!("Whisper does not know the language `{language}`")));
+        let asked = options.language.iter().chain(&options.languages);
+        if let Some(unknown) = asked.clone().find(|language| code_of(language).is_none()) {
+            return Err(Error::invalid("language", format!("Whisper does not know the language `{unknown}`")));
         }
         if self.context.is_multilingual() {
             return Ok(());
@@ -177,8 +198,11 @@ impl Whisper {
                 "this model knows only English and cannot translate; use a multilingual one",
             ));
         }
-        match language.and_then(code_of) {
-            None | Some("en") => Ok(()),
+        let is_foreign = |language: &&str| code_of(language) != Some("en");
+        let only_foreign = options.languages.iter().all(|language| is_foreign(&language.as_str()));
+        let listed = options.languages.first().filter(|_| only_foreign).map(String::as_str);
+        match options.language.as_deref().filter(is_foreign).or(listed) {
+            None => Ok(()),
             Some(language) => Err(Error::invalid(
                 "language",
                 format!("this model knows only English, not `{language}`; use a multilingual model"),
@@ -186,122 +210,137 @@ impl Whisper {
         }
     }
 
-    /// The ISO 639-1 code of the language to write down: the one asked for, the only one, or the one heard.
-    fn language(&mut self, samples: &[f32], options: &TranscribeOptions, cancel: &Cancel<'_>) -> Result<String> {
+    /// The ISO 639-1 code of the language to write down: the one asked for, the only one, or the one heard in what was
+    /// encoded, with its likelihood.
+    fn language(&mut self, options: &TranscribeOptions) -> Result<(String, Option<f32>)> {
         if let Some(language) = &options.language {
-            return Ok(code_of(language).unwrap_or(language).to_owned());
+            return Ok((code_of(language).unwrap_or(language).to_owned(), None));
         }
-        if !self.context.is_multilingual() {
-            return Ok("en".to_owned());
+        if self.vocabulary.languages.is_empty() {
+            return Ok(("en".to_owned(), None));
         }
-        let sample = &samples[..samples.len().min(samples_in(LANGUAGE_SAMPLE))];
-        self.prepare(sample)?;
-        let detected = self.state.lang_detect(0, self.threads as usize);
-        if cancel.is_cancelled() {
-            return Err(cancelled());
+        let allowed: Vec<_> = options.languages.iter().filter_map(|language| code_of(language)).collect();
+        let found = self.decoder.language(|code| allowed.is_empty() || allowed.contains(&code))?;
+        let (heard, likely) = found.unwrap_or(("en", 0.0));
+        match options.expected_language.as_deref().and_then(code_of) {
+            Some(expected) if likely < OTHER_LANGUAGE => Ok((expected.to_owned(), None)),
+            _ => Ok((heard.to_owned(), Some(likely))),
         }
-        let (id, _) = detected.map_err(|error| Error::internal("the language cannot be detected", error))?;
-        Ok(whisper_rs::get_lang_str(id).unwrap_or("en").to_owned())
     }
 
-    /// Computes the spectrum of `samples` and sets the encoder context for them, without running the encoder: the
-    /// detection of the language would otherwise use the context of the request before.
-    fn prepare(&mut self, samples: &[f32]) -> Result<()> {
-        let mut parameters = self.parameters("en").clone();
-        parameters.set_audio_ctx(self.short_context(samples.len()));
-        // SAFETY: the callback has the type whisper.cpp expects, takes no data and cannot unwind.
-        unsafe { parameters.set_start_encoder_callback(Some(stop_before_encoder)) };
-        self.state.full(parameters, samples).map_err(|error| Error::internal("the audio cannot be prepared", error))
-    }
-
-    /// Decodes, and once more when the result looks wrong; the better one stays.
-    fn decode_guarded(
-        &mut self,
-        mut attempt: Attempt<'_>,
-        energy: &Energy,
-        cancel: &Cancel<'_>,
-    ) -> Result<Vec<Segment>> {
-        let mut best = self.decode(&attempt, energy, cancel)?;
-        if looks_wrong(&best) && (attempt.context != 0 || !attempt.prompt.is_empty()) {
+    /// Decodes, and again where the result looks wrong; the better one stays, and what cannot be believed goes.
+    fn decode_guarded(&mut self, piece: &Piece<'_>, prompt: &[i32], context: i32) -> Result<(Vec<Segment>, Report)> {
+        let mut attempt = Attempt { prompt, temperature: piece.options.temperature.clamp(0.0, 1.0), guide: None };
+        let mut best = self.decode(piece, attempt)?;
+        if !piece.options.guard {
+            return Ok((best, Report::default()));
+        }
+        let mut again = false;
+        if is_worth_another_try(&best) {
+            again = true;
             // A prompt, too, can lead into repetition.
-            (attempt.context, attempt.prompt) = (0, &[]);
-            let second = self.decode(&attempt, energy, cancel)?;
-            if !looks_wrong(&second) || confidence(&second) > confidence(&best) {
-                best = second;
-            }
+            attempt.prompt = &[];
+            best = self.decode_once_more(piece, attempt, context, best)?;
         }
-        let guide = self.guide(energy);
+        let guide = self.guide(piece.energy);
         if guide.has_gap(&best) {
-            let guided = self.decode(&Attempt { guide: Some(&guide), ..attempt }, energy, cancel)?;
-            if guide.uncovered(&guided) < guide.uncovered(&best) && !looks_wrong(&guided) {
+            again = true;
+            let guided = self.decode(piece, Attempt { guide: Some(&guide), ..attempt })?;
+            if guide.uncovered(&guided) < guide.uncovered(&best) && !is_worth_another_try(&guided) {
                 best = guided;
             }
         }
-        Ok(keep_speech(best))
+        let (segments, dropped) = keep_believable(best);
+        Ok((segments, Report { decoded_again: again.into(), dropped, ..Report::default() }))
+    }
+
+    /// Decodes with the full context, then with more and more chance, until the result is not doubtful any more.
+    fn decode_once_more(
+        &mut self,
+        piece: &Piece<'_>,
+        mut attempt: Attempt<'_>,
+        context: i32,
+        mut best: Vec<Segment>,
+    ) -> Result<Vec<Segment>> {
+        if context != 0 {
+            self.decoder.encode(piece.samples, 0, piece.cancel)?;
+        }
+        let asked = attempt.temperature;
+        let warmer = WARMER.into_iter().filter(|warmer| *warmer > asked);
+        for temperature in [asked].into_iter().chain(warmer) {
+            attempt.temperature = temperature;
+            let other = self.decode(piece, attempt)?;
+            if !is_worth_another_try(&other) {
+                return Ok(other);
+            }
+            if confidence(&other) > confidence(&best) {
+                best = other;
+            }
+        }
+        Ok(best)
+    }
+
+    fn decode(&mut self, piece: &Piece<'_>, attempt: Attempt<'_>) -> Result<Vec<Segment>> {
+        let vocabulary = self.vocabulary.clone();
+        let rules = Rules {
+            vocabulary: &vocabulary,
+            guide: attempt.guide,
+            bias: piece.bias,
+            temperature: attempt.temperature,
+            times: self.names_times(),
+        };
+        let ticks = (piece.samples.len() / 160) as i64;
+        let written = self.decoder.decode(attempt.prompt, piece.task, ticks, &rules, piece.cancel)?;
+        let reader = Reader {
+            vocabulary: &vocabulary,
+            text: &|token| self.context.token_to_bytes(token).unwrap_or_default().to_vec(),
+            energy: piece.energy,
+            temperature: attempt.temperature,
+            spaced: !UNSPACED.contains(&piece.language),
+            language: piece.language,
+        };
+        Ok(reader.read(&written))
     }
 
     fn guide(&self, energy: &Energy) -> Guide {
-        let vocabulary = usize::try_from(self.context.n_vocab()).unwrap_or(0);
-        Guide::new(energy, self.context.token_beg(), self.context.token_eot(), vocabulary)
+        Guide::new(energy, self.vocabulary.first_time, self.vocabulary.end_of_text)
     }
 
-    fn decode(&mut self, attempt: &Attempt<'_>, energy: &Energy, cancel: &Cancel<'_>) -> Result<Vec<Segment>> {
-        let mut parameters: FullParams<'_, '_> = self.parameters(attempt.language).clone();
-        parameters.set_audio_ctx(attempt.context);
-        parameters.set_translate(attempt.translate);
-        parameters.set_temperature(attempt.temperature.clamp(0.0, 1.0));
-        if !attempt.prompt.is_empty() {
-            parameters.set_tokens(attempt.prompt);
-        }
-        // SAFETY: the callbacks have the types whisper.cpp expects and cannot unwind; `cancel` and the guide outlive
-        // the call of `full` below, which is the only user of `parameters`.
-        unsafe {
-            parameters.set_abort_callback(Some(is_cancelled));
-            parameters.set_abort_callback_user_data(std::ptr::from_ref(cancel).cast_mut().cast());
-            if let Some(guide) = attempt.guide {
-                parameters.set_filter_logits_callback(Some(filter_logits));
-                parameters.set_filter_logits_callback_user_data(std::ptr::from_ref(guide).cast_mut().cast());
-            }
-        }
-        let done = self.state.full(parameters, attempt.samples);
-        if cancel.is_cancelled() {
-            return Err(cancelled());
-        }
-        done.map_err(|error| Error::internal("speech recognition failed", error))?;
-        let reader = Reader {
-            context: &self.context,
-            energy,
-            temperature: attempt.temperature,
-            spaced: !UNSPACED.contains(&attempt.language),
-        };
-        Ok(reader.read(&self.state))
+    /// The first distilled models cannot name times.
+    fn names_times(&self) -> bool {
+        self.context.model_n_text_layer() != 2 || self.context.model_n_vocab() == 51_866
     }
 
-    fn parameters(&mut self, language: &str) -> &FullParams<'static, 'static> {
-        let (threads, multilingual) = (self.threads, self.context.is_multilingual());
-        self.parameters.entry(language.to_owned()).or_insert_with(|| {
-            let mut parameters = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
-            parameters.set_n_threads(threads);
-            // Requests must not see each other's text, and a retry is ours to decide.
-            parameters.set_no_context(true);
-            parameters.set_temperature_inc(0.0);
-            parameters.set_suppress_nst(true);
-            parameters.set_print_progress(false);
-            parameters.set_print_timestamps(false);
-            if multilingual {
-                parameters.set_language(code_of(language));
-            }
-            parameters
-        })
+    fn task_tokens(&self, language: &str, task: Task) -> Vec<i32> {
+        let vocabulary = &self.vocabulary;
+        let language = vocabulary.languages.iter().find(|(code, _)| *code == language);
+        let task = if task == Task::Translate { vocabulary.translate } else { vocabulary.transcribe };
+        let mut tokens: Vec<i32> = language.into_iter().flat_map(|(_, token)| [*token, task]).collect();
+        tokens.extend((!self.names_times()).then_some(vocabulary.no_times));
+        tokens
     }
 
-    fn prompt_tokens(&self, prompt: Option<&str>) -> Result<Vec<i32>> {
-        let Some(prompt) = prompt.map(str::trim).filter(|prompt| !prompt.is_empty()) else { return Ok(Vec::new()) };
+    /// The keywords, then the prompt: what is nearest to the text counts most.
+    fn prompt_tokens(&self, options: &TranscribeOptions) -> Result<Vec<i32>> {
+        let keywords = options.keywords.join(", ");
+        let parts = [keywords.trim(), options.prompt.as_deref().unwrap_or_default().trim()];
+        let prompt = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(". ");
         let skipped = prompt.chars().count().saturating_sub(PROMPT_CHARS);
-        let tail: String = prompt.chars().skip(skipped).filter(|letter| *letter != '\0').collect();
+        let tail: String = prompt.chars().skip(skipped).collect();
+        if tail.is_empty() { Ok(Vec::new()) } else { self.tokens(&format!(" {tail}")) }
+    }
+
+    fn bias(&self, keywords: &[String]) -> Result<Bias> {
+        if let Some(long) = keywords.iter().find(|keyword| keyword.len() > PROMPT_CHARS) {
+            return Err(Error::invalid("keywords", format!("the keyword `{:.40}…` is too long", long)));
+        }
+        Ok(Bias::new(keywords, |text| self.tokens(text).unwrap_or_default()))
+    }
+
+    fn tokens(&self, text: &str) -> Result<Vec<i32>> {
+        let text: String = text.chars().filter(|letter| *letter != '\0').collect();
         // A token is at least one byte, so there is always room: whisper-rs is unsound when there is not.
-        let room = tail.len() + 8;
-        let tokens = self.context.tokenize(&format!(" {tail}"), room);
+        let tokens = self.context.tokenize(&text, text.len() + 8);
         tokens.map_err(|error| Error::invalid("prompt", "the prompt cannot be used").with_source(error))
     }
 
@@ -336,37 +375,6 @@ fn samples_in(time: Duration) -> usize {
 
 fn cancelled() -> Error {
     Error::new(Kind::Cancelled, "the request was cancelled")
-}
-
-/// Asked by whisper.cpp between the steps of its graphs; `true` ends the work.
-unsafe extern "C" fn is_cancelled(cancel: *mut c_void) -> bool {
-    // SAFETY: `decode` hands in a reference that lives as long as the call.
-    unsafe { &*cancel.cast_const().cast::<Cancel<'_>>() }.is_cancelled()
-}
-
-/// Asked by whisper.cpp before it picks the next token.
-unsafe extern "C" fn filter_logits(
-    _: *mut whisper_context,
-    _: *mut whisper_state,
-    tokens: *const whisper_token_data,
-    count: c_int,
-    logits: *mut f32,
-    guide: *mut c_void,
-) {
-    // SAFETY: `decode` hands in a reference that lives as long as the call; whisper.cpp hands in `count` tokens and
-    // one logit for each token of the vocabulary.
-    let (guide, tokens, logits) = unsafe {
-        let guide = &*guide.cast_const().cast::<Guide>();
-        let count = usize::try_from(count).unwrap_or(0);
-        let tokens = if count == 0 { &[] } else { std::slice::from_raw_parts(tokens, count) };
-        (guide, tokens, std::slice::from_raw_parts_mut(logits, guide.vocabulary()))
-    };
-    let so_far: Vec<i32> = tokens.iter().map(|token| token.id).collect();
-    guide.filter(&so_far, logits);
-}
-
-unsafe extern "C" fn stop_before_encoder(_: *mut whisper_context, _: *mut whisper_state, _: *mut c_void) -> bool {
-    false
 }
 
 /// Sends what whisper.cpp says to our log, at level debug: what matters comes back as an error.

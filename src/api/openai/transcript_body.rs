@@ -2,14 +2,11 @@
 
 use super::languages;
 use crate::engine::Task;
-use crate::transcript::{Segment, Transcript, Word};
+use crate::transcript::{Segment, Transcript, Word, compression_ratio};
 use axum::Json;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use flate2::Compression;
-use flate2::write::ZlibEncoder;
 use serde_json::{Value, json};
-use std::io::Write;
 use std::time::Duration;
 
 /// OpenAI's `response_format`.
@@ -123,15 +120,6 @@ fn seconds(time: Duration) -> f64 {
 /// To the millisecond; JSON has no NaN.
 fn round(value: f64) -> f64 {
     if value.is_finite() { (value * 1000.0).round() / 1000.0 } else { 0.0 }
-}
-
-/// Bytes of the text against bytes of its zlib stream: far above 2 means that the text repeats itself.
-fn compression_ratio(text: &str) -> f64 {
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-    match encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish()) {
-        Ok(packed) if !packed.is_empty() => text.len() as f64 / packed.len() as f64,
-        _ => 0.0,
-    }
 }
 
 #[cfg(test)]

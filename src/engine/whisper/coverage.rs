@@ -27,12 +27,11 @@ pub(super) struct Guide {
     /// The number of the first time token; they are two ticks apart.
     first_time: i32,
     end_of_text: i32,
-    vocabulary: usize,
 }
 
 impl Guide {
     /// For a piece with this `energy`; the rest describes the model's tokens.
-    pub(super) fn new(energy: &Energy, first_time: i32, end_of_text: i32, vocabulary: usize) -> Self {
+    pub(super) fn new(energy: &Energy, first_time: i32, end_of_text: i32) -> Self {
         let threshold = energy.of_speech() * LOUD;
         let loud: Vec<bool> = energy.ticks().map(|level| level > threshold && level > 0.0).collect();
         let mut loud_from = vec![0; loud.len() + 1];
@@ -40,7 +39,7 @@ impl Guide {
             loud_from[tick] = loud_from[tick + 1] + usize::from(loud[tick]);
         }
         let pauses = pauses(&loud);
-        Self { loud_from, pauses, first_time, end_of_text, vocabulary }
+        Self { loud_from, pauses, first_time, end_of_text }
     }
 
     /// Whether something loud lies before or behind all of `segments`. Nothing at all is not a gap: what the model
@@ -94,11 +93,6 @@ impl Guide {
             }
         }
     }
-
-    /// How many logits there are.
-    pub(super) fn vocabulary(&self) -> usize {
-        self.vocabulary
-    }
 }
 
 /// Marks every tick that is near so many quiet ones on end, or near the end.
@@ -124,7 +118,7 @@ mod tests {
     /// A second of sound, a pause, and another second; time tokens begin at 10, the text ends with 9.
     fn guide() -> Guide {
         let samples: Vec<f32> = (0..40_000).map(|n| if (16_000..24_000).contains(&n) { 0.0 } else { 0.5 }).collect();
-        Guide::new(&Energy::of(&samples), 10, 9, 200)
+        Guide::new(&Energy::of(&samples), 10, 9)
     }
 
     fn segment(start_ms: u64, end_ms: u64) -> Segment {

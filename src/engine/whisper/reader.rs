@@ -1,92 +1,87 @@
-//! From the state whisper.cpp leaves behind to segments, words and their figures.
+//! From the tokens that the decoder wrote to segments, words and their figures.
 
+use super::decoder::Written;
+use super::sampler::Choice;
+use super::vocabulary::Vocabulary;
 use super::words::{self, Energy, TICK, Token};
 use crate::transcript::{self, Segment};
-use whisper_rs::{WhisperContext, WhisperSegment, WhisperState};
+use std::ops::Range;
 
-/// Above this probability a word counts as heard where the model says (the value whisper.cpp uses).
-const HEARD: f32 = 0.01;
-
-/// Turns what whisper.cpp has found into segments.
+/// Turns what was written into segments.
 pub(super) struct Reader<'a> {
-    pub(super) context: &'a WhisperContext,
+    pub(super) vocabulary: &'a Vocabulary,
+    /// The text of a token.
+    pub(super) text: &'a dyn Fn(i32) -> Vec<u8>,
     /// Of the real audio, without what was added to it.
     pub(super) energy: &'a Energy,
     /// The one the text was decoded with.
     pub(super) temperature: f32,
     /// Whether the language puts spaces between words.
     pub(super) spaced: bool,
+    /// ISO 639-1 code.
+    pub(super) language: &'a str,
 }
 
 impl Reader<'_> {
-    /// The segments of the last call, with their words.
-    pub(super) fn read(&self, state: &WhisperState) -> Vec<Segment> {
-        let (mut window, mut last) = (0, 0);
+    /// The segments with their words. Text that no time follows lasts to the end.
+    pub(super) fn read(&self, written: &Written) -> Vec<Segment> {
+        let (mut start, mut last) = (0, 0);
         let mut segments = Vec::new();
-        for found in state.as_iter() {
-            window = self.window(&found).unwrap_or(window);
-            let tokens = self.tokens(&found, window);
-            let end = found.end_timestamp().clamp(last, self.energy.len().max(last));
-            let start = found.start_timestamp().clamp(last, end);
+        let mut rest = &written.tokens[..];
+        while !rest.is_empty() {
+            let times = rest.iter().take_while(|choice| !self.is_text(choice)).count();
+            start = rest[..times].last().map_or(start, |time| self.tick(time.token));
+            rest = &rest[times..];
+            let (text, after) = rest.split_at(rest.iter().take_while(|choice| self.is_text(choice)).count());
+            rest = after;
+            let end = rest.first().map_or(self.energy.len(), |time| self.tick(time.token));
+            let end = end.clamp(last, self.energy.len().max(last));
             // What begins after the audio is invented.
-            if words::text(&tokens.text).is_empty() || found.start_timestamp() >= self.energy.len() {
-                continue;
+            if start < self.energy.len() {
+                segments.extend(self.segment(text, start.clamp(last, end)..end, written.no_speech));
+                last = end;
             }
-            last = end;
-            let words = words::words(&tokens.text, start..end, self.energy, self.spaced);
-            segments.push(Segment {
-                text: words::text(&tokens.text),
-                // whisper.cpp lets a segment begin where the one before ends, pause or not.
-                start: words.first().map_or(TICK * start as u32, |first| first.start),
-                end: TICK * end as u32,
-                words,
-                avg_logprob: tokens.mean_logprob(),
-                tokens: tokens.ids,
-                no_speech_prob: found.no_speech_probability(),
-                temperature: self.temperature,
-                ..Segment::default()
-            });
         }
         segments
     }
 
-    /// The tick at which the 30 s window of a segment begins, where one of its time tokens tells.
-    fn window(&self, segment: &WhisperSegment<'_>) -> Option<i64> {
-        let first_time = self.context.token_beg();
-        let named = |token: i32| Some(segment.get_token(token)?.token_data()).filter(|data| data.id >= first_time);
-        let offset = |tid: i32| 2 * i64::from(tid - first_time);
-        let opening = named(0).map(|data| segment.start_timestamp() - offset(data.tid));
-        opening.or_else(|| named(segment.n_tokens() - 1).map(|data| segment.end_timestamp() - offset(data.tid)))
-    }
-
-    fn tokens(&self, segment: &WhisperSegment<'_>, window: i64) -> Tokens {
-        let (end_of_text, first_time) = (self.context.token_eot(), self.context.token_beg());
-        let mut tokens = Tokens::default();
-        for index in 0..segment.n_tokens() {
-            let Some(token) = segment.get_token(index) else { break };
-            let data = token.token_data();
-            if data.id >= end_of_text {
-                continue;
-            }
-            let sure = data.pt > HEARD && data.ptsum > HEARD;
-            let heard = sure.then(|| window + 2 * i64::from(data.tid - first_time));
-            let text = token.to_bytes().unwrap_or_default().to_vec();
-            tokens.ids.push(transcript::Token { id: data.id, bytes: text.clone(), logprob: data.plog });
-            tokens.text.push(Token { text, logprob: data.plog, heard });
+    fn segment(&self, choices: &[Choice], span: Range<i64>, no_speech: f32) -> Option<Segment> {
+        let tokens: Vec<Token> = choices.iter().map(|choice| self.token(choice)).collect();
+        let text = words::text(&tokens);
+        if text.is_empty() {
+            return None;
         }
-        tokens
+        let words = words::words(&tokens, span.clone(), self.energy, self.spaced);
+        let id_of = |(choice, token): (&Choice, Token)| transcript::Token {
+            id: choice.token,
+            bytes: token.text,
+            logprob: token.logprob,
+        };
+        Some(Segment {
+            text,
+            // The first time is often where the segment before ends, pause or not.
+            start: words.first().map_or(TICK * span.start as u32, |first| first.start),
+            end: TICK * span.end as u32,
+            words,
+            avg_logprob: tokens.iter().map(|token| token.logprob).sum::<f32>() / tokens.len().max(1) as f32,
+            tokens: choices.iter().zip(tokens).map(id_of).collect(),
+            no_speech_prob: no_speech,
+            temperature: self.temperature,
+            language: Some(self.language.to_owned()),
+            ..Segment::default()
+        })
     }
-}
 
-/// The tokens of a segment's text, without the special ones.
-#[derive(Default)]
-struct Tokens {
-    ids: Vec<transcript::Token>,
-    text: Vec<Token>,
-}
+    fn token(&self, choice: &Choice) -> Token {
+        let heard = choice.heard.map(|time| self.tick(time));
+        Token { text: (self.text)(choice.token), logprob: choice.logprob, heard }
+    }
 
-impl Tokens {
-    fn mean_logprob(&self) -> f32 {
-        self.text.iter().map(|token| token.logprob).sum::<f32>() / self.text.len().max(1) as f32
+    fn is_text(&self, choice: &Choice) -> bool {
+        !self.vocabulary.is_time(choice.token)
+    }
+
+    fn tick(&self, time: i32) -> i64 {
+        2 * i64::from(time - self.vocabulary.first_time)
     }
 }
