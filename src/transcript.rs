@@ -72,6 +72,42 @@ pub struct Segment {
     pub channel: Option<u32>,
 }
 
+impl Segment {
+    /// A segment of its own from the words in `range`, with their part of the text and of the tokens; the figures stay
+    /// those of the whole. `range` must not be empty and lie within the words.
+    pub fn part(mut self, range: Range<usize>) -> Self {
+        if range == (0..self.words.len()) {
+            return self;
+        }
+        let places = self.places_of_words();
+        let text = places[range.start].start..places[range.end - 1].end;
+        let lead =
+            self.tokens.iter().flat_map(|token| &token.bytes).take_while(|byte| byte.is_ascii_whitespace()).count();
+        let mut end = 0;
+        self.tokens.retain(|token| {
+            let start = end;
+            end += token.bytes.len();
+            (lead + text.start..lead + text.end).contains(&((start + end) / 2))
+        });
+        self.text = self.text[text].to_owned();
+        self.words = self.words.drain(range).collect();
+        (self.start, self.end) = (self.words[0].start, self.words[self.words.len() - 1].end);
+        self
+    }
+
+    /// Where in the text each word is, in bytes.
+    fn places_of_words(&self) -> Vec<Range<usize>> {
+        let mut end = 0;
+        let place = |word: &Word| {
+            let Some(at) = self.text[end..].find(&word.text) else { return end..end };
+            let start = end + at;
+            end = start + word.text.len();
+            start..end
+        };
+        self.words.iter().map(place).collect()
+    }
+}
+
 /// A stretch of audio as text.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Transcript {
@@ -286,6 +322,26 @@ mod tests {
         transcript.map_times(|t| t + Duration::from_secs(1));
         assert_eq!(transcript.segments[0].start, Duration::from_millis(1100));
         assert_eq!(transcript.segments[0].words[0].end, Duration::from_millis(1200));
+    }
+
+    #[test]
+    fn a_part_of_a_segment_has_its_part_of_everything() {
+        let word = |(index, text): (u64, &str)| Word {
+            text: text.into(),
+            start: Duration::from_secs(index),
+            end: Duration::from_secs(index + 1),
+            ..Word::default()
+        };
+        let words: Vec<Word> = (0..).zip(["Ship", "it", "on", "Monday."]).map(word).collect();
+        let token = |(id, text): (i32, &str)| Token { id, bytes: text.into(), logprob: -0.5 };
+        let tokens = (0..).zip([" Sh", "ip", " it", " on", " Mon", "day", "."]).map(token).collect();
+        let end = Duration::from_secs(4);
+        let segment = Segment { text: "Ship it on Monday.".into(), end, words, tokens, ..Segment::default() };
+        let parts = [0..1, 1..3, 3..4].map(|range| segment.clone().part(range));
+        assert_eq!(parts.each_ref().map(|part| part.text.as_str()), ["Ship", "it on", "Monday."]);
+        let ids = |part: &Segment| part.tokens.iter().map(|token| token.id).collect::<Vec<_>>();
+        assert_eq!(parts.each_ref().map(ids), [vec![0, 1], vec![2, 3], vec![4, 5, 6]]);
+        assert_eq!((parts[1].start.as_secs(), parts[1].end.as_secs()), (1, 3));
     }
 
     #[test]

@@ -2,13 +2,16 @@
 //!
 //! The [`Endpointer`] finds utterances, in files and live. The [`Chunker`] packs the utterances of a file into
 //! [`Piece`]s: Whisper works on 30 s windows, so neighbouring utterances share one. Long silences are left out;
-//! every piece knows where its sound was in the file.
+//! every piece knows where its sound was in the file. Speech without a pause is cut where it is quietest; if that is not
+//! quiet, both pieces get the sound around the cut, so that each has whole words there (see `transcribe/seam.rs`).
 
 use crate::audio::{Pcm, samples_to_duration};
 use crate::engine::SPEECH_SAMPLE_RATE;
 use crate::engine::vad::{FRAME, Vad};
 use crate::transcript::{Segment, Transcript};
+use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest piece; engines take 30 s, and some of that is left for their padding.
@@ -19,6 +22,18 @@ const CUT_WITHIN: u64 = seconds(6);
 
 /// How long the quietest place is.
 const CUT_WINDOW: u64 = SPEECH_SAMPLE_RATE as u64 / 5;
+
+/// A cut is quiet when the place is below this share of the loudness around it.
+const QUIET: f32 = 0.1;
+
+/// Where a cut is not quiet, either side keeps so much of the other.
+pub(super) const OVERLAP: u64 = seconds(1);
+
+/// Voices that pause for less go on, as far as the audit is concerned.
+const BREATH: u64 = SPEECH_SAMPLE_RATE as u64 / 4;
+
+/// From this mean probability on a stretch is surely speech.
+const SURELY_SPEECH: f32 = 0.7;
 
 /// Shorter pauses stay as they are.
 const LONGEST_PAUSE: u64 = seconds(2);
@@ -85,6 +100,23 @@ pub struct Endpointer {
     /// Where the utterance before ended: the next cannot begin earlier.
     last_end: u64,
     hearing: Hearing,
+    /// Where somebody speaks, to the frame.
+    voiced: VecDeque<Voiced>,
+}
+
+/// A stretch in which somebody speaks without a pause longer than [`BREATH`].
+#[derive(Debug, Clone)]
+struct Voiced {
+    place: Range<u64>,
+    /// The sum of the probabilities of its frames, and how many there are.
+    probability: f32,
+    frames: u32,
+}
+
+impl Voiced {
+    fn is_surely_speech(&self) -> bool {
+        self.probability >= SURELY_SPEECH * self.frames as f32
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -100,7 +132,8 @@ impl Endpointer {
     /// At the start of a stream.
     pub fn new(options: EndpointerOptions) -> Self {
         let waiting = Vec::with_capacity(FRAME);
-        Self { vad: Vad::new(), options, waiting, position: 0, last_end: 0, hearing: Hearing::Silence }
+        let hearing = Hearing::Silence;
+        Self { vad: Vad::new(), options, waiting, position: 0, last_end: 0, hearing, voiced: VecDeque::new() }
     }
 
     /// Listens to the next `samples` and reports what is found in them to `found`, in order.
@@ -148,6 +181,9 @@ impl Endpointer {
         let probability = self.vad.probability(frame);
         let start = self.position;
         self.position += FRAME as u64;
+        if probability >= self.options.end {
+            self.note(start..self.position, probability);
+        }
         match self.hearing {
             Hearing::Silence if probability >= self.options.begin => self.hearing = Hearing::Sound(start),
             Hearing::Sound(_) if probability < self.options.end => self.hearing = Hearing::Silence,
@@ -162,6 +198,27 @@ impl Endpointer {
         {
             self.begin(since, found);
         }
+    }
+
+    fn note(&mut self, frame: Range<u64>, probability: f32) {
+        match self.voiced.back_mut() {
+            Some(voiced) if frame.start - voiced.place.end < BREATH => {
+                voiced.place.end = frame.end;
+                voiced.probability += probability;
+                voiced.frames += 1;
+            }
+            _ => self.voiced.push_back(Voiced { place: frame, probability, frames: 1 }),
+        }
+    }
+
+    /// Where somebody surely speaks within `place`; what lies before it is forgotten.
+    fn surely_speech(&mut self, place: &Range<u64>) -> Vec<Range<u64>> {
+        while self.voiced.front().is_some_and(|voiced| voiced.place.end <= place.start) {
+            self.voiced.pop_front();
+        }
+        let within = |voiced: &Voiced| voiced.place.start.max(place.start)..voiced.place.end.min(place.end);
+        let sure = self.voiced.iter().filter(|voiced| voiced.is_surely_speech());
+        sure.map(within).filter(|place| place.start < place.end).collect()
     }
 
     fn begin(&mut self, since: u64, found: &mut Vec<Boundary>) {
@@ -181,9 +238,22 @@ impl Endpointer {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Piece {
     /// Mono sound at 16 kHz.
-    pub audio: Pcm,
+    pub audio: Arc<Pcm>,
     /// The parts of the file that follow each other in `audio`, in samples.
     parts: Vec<Range<u64>>,
+    /// Where in the file somebody surely speaks, as far as this piece is to tell what.
+    voiced: Vec<Range<u64>>,
+    /// Where speech had to be cut because there was no pause; the next piece goes on from there.
+    pub(super) cut: Option<Cut>,
+}
+
+/// A cut within speech.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut {
+    /// Where, in samples of the file.
+    pub(super) at: u64,
+    /// Whether both pieces have the [`OVERLAP`] around it.
+    pub(super) overlaps: bool,
 }
 
 impl Piece {
@@ -192,11 +262,39 @@ impl Piece {
         samples_to_duration(self.parts.last().map_or(0, |part| part.end), SPEECH_SAMPLE_RATE)
     }
 
+    /// Where in the file somebody surely speaks, as far as this piece is to tell what.
+    pub(super) fn voiced(&self) -> Vec<Range<Duration>> {
+        let time = |sample| samples_to_duration(sample, SPEECH_SAMPLE_RATE);
+        self.voiced.iter().map(|place| time(place.start)..time(place.end)).collect()
+    }
+
+    /// The sound of the file in `span` and up to `margin` around it, as a piece of its own; `None` where this piece
+    /// does not have it.
+    pub(super) fn part(&self, span: &Range<Duration>, margin: Duration) -> Option<Piece> {
+        let (start, end, margin) = (samples_in(span.start), samples_in(span.end), samples_in(margin));
+        let mut offset = 0;
+        for part in &self.parts {
+            let wanted = start.saturating_sub(margin).max(part.start)..(end + margin).min(part.end);
+            if part.contains(&start) && wanted.start < wanted.end {
+                let from = (offset + wanted.start - part.start) as usize;
+                let samples = self.audio.samples[from..from + (wanted.end - wanted.start) as usize].to_vec();
+                let audio = Arc::new(Pcm::new(samples, SPEECH_SAMPLE_RATE));
+                return Some(Piece { audio, parts: vec![wanted], voiced: Vec::new(), cut: None });
+            }
+            offset += part.end - part.start;
+        }
+        None
+    }
+
     /// Replaces times in the piece by times in the file. What lasts over a silence that was left out is cut off
     /// where most of its words are not.
     pub fn to_file_times(&self, transcript: &mut Transcript) {
         for segment in &mut transcript.segments {
             self.move_segment(segment);
+        }
+        for dropped in &mut transcript.report.dropped {
+            let anchor = (dropped.start + dropped.end) / 2;
+            (dropped.start, dropped.end) = self.moved(dropped.start, dropped.end, anchor);
         }
     }
 
@@ -256,7 +354,8 @@ fn place(time: Duration, offset: u64, part: &Range<u64>) -> Duration {
 
 /// Packs the utterances of a stream of mono sound at 16 kHz into pieces. It keeps about half a minute of sound.
 pub struct Chunker {
-    endpointer: Endpointer,
+    /// `None` takes everything for speech.
+    endpointer: Option<Endpointer>,
     /// The sound from `base` on.
     buffer: Vec<f32>,
     base: u64,
@@ -264,6 +363,8 @@ pub struct Chunker {
     packed: Vec<Range<u64>>,
     /// Where the utterance that is going on begins.
     open: Option<u64>,
+    /// Up to here pieces have told what is said.
+    told: u64,
 }
 
 impl Default for Chunker {
@@ -275,15 +376,22 @@ impl Default for Chunker {
 impl Chunker {
     /// At the start of a stream.
     pub fn new(options: EndpointerOptions) -> Self {
-        let endpointer = Endpointer::new(options);
-        Self { endpointer, buffer: Vec::new(), base: 0, packed: Vec::new(), open: None }
+        let endpointer = Some(Endpointer::new(options));
+        Self { endpointer, buffer: Vec::new(), base: 0, packed: Vec::new(), open: None, told: 0 }
+    }
+
+    /// At the start of a stream of which everything counts as speech.
+    pub fn of_everything() -> Self {
+        Self { endpointer: None, open: Some(0), ..Self::default() }
     }
 
     /// Takes the next `samples` (at most a few seconds) and appends the pieces that are complete to `pieces`.
     pub fn push(&mut self, samples: &[f32], pieces: &mut Vec<Piece>) {
         self.buffer.extend_from_slice(samples);
         let mut found = Vec::new();
-        self.endpointer.push(samples, &mut found);
+        if let Some(endpointer) = &mut self.endpointer {
+            endpointer.push(samples, &mut found);
+        }
         self.take(&found, pieces);
         self.cut_long_speech(pieces);
         // Speech that begins now may turn out to have begun a little earlier.
@@ -296,7 +404,10 @@ impl Chunker {
     /// Ends the stream and appends what is left to `pieces`.
     pub fn finish(&mut self, pieces: &mut Vec<Piece>) {
         let mut found = Vec::new();
-        self.endpointer.finish(&mut found);
+        match &mut self.endpointer {
+            Some(endpointer) => endpointer.finish(&mut found),
+            None => found.push(Boundary::End(self.end())),
+        }
         self.take(&found, pieces);
         self.flush(pieces);
     }
@@ -354,26 +465,36 @@ impl Chunker {
     fn cut(&mut self, now: u64, pieces: &mut Vec<Piece>) {
         while let Some(begin) = self.open.filter(|begin| now.saturating_sub(*begin) > LONGEST) {
             self.flush(pieces);
-            let cut = self.quietest(begin + LONGEST - CUT_WITHIN..begin + LONGEST);
-            self.packed.push(begin..cut);
-            self.flush(pieces);
-            self.open = Some(cut);
+            let cut = self.quietest(begin + LONGEST - CUT_WITHIN..begin + LONGEST - OVERLAP);
+            let overlap = if cut.overlaps { OVERLAP } else { 0 };
+            self.packed.push(begin..cut.at + overlap);
+            self.flush_until(cut.at, Some(cut), pieces);
+            self.open = Some(cut.at - overlap);
         }
     }
 
-    /// The middle of the quietest window in `range`.
-    fn quietest(&self, range: Range<u64>) -> u64 {
+    /// A cut in the middle of the quietest window in `range`.
+    fn quietest(&self, range: Range<u64>) -> Cut {
         const STEP: u64 = CUT_WINDOW / 10;
         let energy = |start: &u64| {
             let from = (start - self.base) as usize;
             self.buffer[from..from + CUT_WINDOW as usize].iter().map(|sample| sample * sample).sum::<f32>()
         };
         let starts = (range.start..range.end - CUT_WINDOW).step_by(STEP as usize);
-        let quietest = starts.min_by(|one, other| energy(one).total_cmp(&energy(other)));
-        quietest.map_or(range.end, |start| start + CUT_WINDOW / 2)
+        let quietest = starts.clone().min_by(|one, other| energy(one).total_cmp(&energy(other)));
+        let start = quietest.unwrap_or(range.start);
+        // Energies of windows: squares of loudness.
+        let mean = starts.clone().map(|start| energy(&start)).sum::<f32>() / starts.count().max(1) as f32;
+        Cut { at: start + CUT_WINDOW / 2, overlaps: energy(&start) > QUIET * QUIET * mean }
     }
 
     fn flush(&mut self, pieces: &mut Vec<Piece>) {
+        let end = self.packed.last().map_or(self.told, |packed| packed.end);
+        self.flush_until(end, None, pieces);
+    }
+
+    /// Makes a piece of what is packed; it tells what is said up to `end`.
+    fn flush_until(&mut self, end: u64, cut: Option<Cut>, pieces: &mut Vec<Piece>) {
         let packed = std::mem::take(&mut self.packed);
         let parts = self.parts(&packed);
         if parts.is_empty() {
@@ -384,7 +505,12 @@ impl Chunker {
             let (from, to) = ((part.start - self.base) as usize, (part.end - self.base) as usize);
             samples.extend_from_slice(&self.buffer[from..to]);
         }
-        pieces.push(Piece { audio: Pcm::new(samples, SPEECH_SAMPLE_RATE), parts });
+        let telling = self.told..end;
+        let voiced = self.endpointer.as_mut().map_or_else(Vec::new, |it| it.surely_speech(&telling));
+        self.told = end;
+        let has = |sample: &u64| parts.iter().any(|part| part.contains(sample));
+        let voiced = voiced.into_iter().filter(|place| has(&place.start)).collect();
+        pieces.push(Piece { audio: Arc::new(Pcm::new(samples, SPEECH_SAMPLE_RATE)), parts, voiced, cut });
     }
 
     /// The parts of the stream that hold `utterances`: pauses between them stay, or are shortened when long.
@@ -449,7 +575,7 @@ mod tests {
             assert!(parts.eq(&piece.audio.samples), "{:?}", piece.parts);
             assert!(piece.audio.duration() <= crate::engine::MAX_PIECE);
         }
-        assert!(places(pieces).windows(2).all(|pair| pair[0].end <= pair[1].start));
+        assert!(places(pieces).windows(2).all(|pair| pair[0].end <= pair[1].start + 2 * OVERLAP));
     }
 
     #[test]
@@ -488,11 +614,14 @@ mod tests {
         let pieces = cut(&file, 8192);
         assert_faithful(&pieces, &file);
         assert!(pieces.len() >= 4 && pieces.len() <= 5, "{}", pieces.len());
-        let lost: u64 = 100 * 16_000 - length(&places(&pieces));
-        assert!(lost < 8000, "{lost} samples are lost");
+        let told: u64 = pieces.iter().flat_map(|piece| &piece.voiced).map(|place| place.end - place.start).sum();
+        assert!((90 * 16_000..=100 * 16_000).contains(&told), "{told} samples are surely speech");
+        let seams = pieces.windows(2).map(|pair| (pair[0].parts[0].end, pair[1].parts[0].start));
+        assert!(seams.clone().all(|(end, start)| end - start == 2 * OVERLAP || end == start));
         let amplitude =
             |at: u64| file[at as usize - 400..at as usize + 400].iter().map(|s| s.abs()).sum::<f32>() / 800.0;
-        assert!(pieces[..3].iter().all(|piece| amplitude(piece.parts[0].end) < 0.03));
+        let cuts: Vec<Cut> = pieces.iter().filter_map(|piece| piece.cut).collect();
+        assert!(cuts.len() + 1 == pieces.len() && cuts.iter().all(|cut| amplitude(cut.at) < 0.03), "{cuts:?}");
     }
 
     #[test]
@@ -509,8 +638,9 @@ mod tests {
     #[test]
     fn times_become_those_of_the_file() {
         let second = u64::from(SPEECH_SAMPLE_RATE);
-        let audio = Pcm::new(vec![0.0; 4 * second as usize], SPEECH_SAMPLE_RATE);
-        let piece = Piece { audio, parts: vec![10 * second..12 * second, 20 * second..22 * second] };
+        let audio = Arc::new(Pcm::new(vec![0.0; 4 * second as usize], SPEECH_SAMPLE_RATE));
+        let parts = vec![10 * second..12 * second, 20 * second..22 * second];
+        let piece = Piece { audio, parts, voiced: Vec::new(), cut: None };
         let ms = Duration::from_millis;
         let word =
             |start, end| Word { text: "x".into(), start: ms(start), end: ms(end), confidence: 1.0, speaker: None };

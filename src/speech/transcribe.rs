@@ -3,28 +3,34 @@
 //! The stream cuts one piece ahead of the engines and holds as many more as the pool has slots, so its memory does
 //! not depend on the length of the file. Every piece queues by itself, so long files let others through.
 
+mod audit;
+mod cutter;
+mod seam;
+
 use super::chunk::{Chunker, EndpointerOptions, Piece};
 use super::speakers::Diarization;
 use super::step;
-use crate::audio::Pcm;
-use crate::audio::decode::{Decoder, Source};
-use crate::audio::resample::Resampler;
+use crate::audio::decode::Source;
+use crate::audio::{Pcm, samples_to_duration};
 use crate::engine::pool::Priority;
 use crate::engine::{SPEECH_SAMPLE_RATE, TranscribeOptions, TranscriberPool};
 use crate::error::{Error, Kind, Result};
 use crate::telemetry;
 use crate::transcript::Transcript;
-use futures::{Stream, StreamExt as _, stream};
+use cutter::Cutter;
+use futures::future::BoxFuture;
+use futures::stream::FuturesOrdered;
+use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// How much audio is worked on at once outside the engines.
-const STEP: Duration = Duration::from_secs(5);
-
 /// How long a file that is under way waits before it asks a full queue again.
 const RETRY: Duration = Duration::from_millis(100);
+
+/// So much around speech without text is recognised with it.
+const AROUND_GAP: Duration = Duration::from_millis(300);
 
 /// How to transcribe a recording.
 #[derive(Clone)]
@@ -90,10 +96,13 @@ pub fn transcribe(
     source: Box<dyn Source>,
     request: Request,
 ) -> impl Stream<Item = Result<Progress>> + Send + 'static {
-    let Request { options, priority, .. } = request;
-    let opening = stream::once(step(move || Cutter::open(source)));
-    opening.flat_map(move |cutter| {
-        let run = cutter.map(|cutter| Some(Run::new(pool.clone(), cutter, options.clone(), priority)));
+    let stages = request.stages;
+    let endpointing = request.endpointing.clone();
+    let chunker = move || if stages.cut { Chunker::new(endpointing) } else { Chunker::of_everything() };
+    let opening = stream::once(step(move || Cutter::open(source, chunker())));
+    let recognizer = Recognizer { pool, request };
+    opening.zip(stream::iter([recognizer])).flat_map(|(cutter, recognizer)| {
+        let run = cutter.map(|cutter| Some(Run::new(cutter, recognizer)));
         stream::try_unfold(run, |run| async {
             let Some(mut run) = run? else { return Ok(None) };
             let progress = run.advance().await?;
@@ -128,17 +137,17 @@ pub async fn transcribe_all(
 
 /// One file on its way.
 struct Run {
-    pool: Arc<TranscriberPool>,
+    recognizer: Arc<Recognizer>,
     /// `None` once the file is read to its end, or while a step has it.
     cutter: Option<Cutter>,
-    options: TranscribeOptions,
-    /// Whether the caller wants words; the engine gives them always, because they put the times right.
-    words: bool,
-    priority: Priority,
     /// Cut, but not yet given to the pool.
     ready: VecDeque<Piece>,
-    /// In the pool, in order.
-    running: VecDeque<Running>,
+    /// In the pool or being audited, in order.
+    running: FuturesOrdered<BoxFuture<'static, Result<Recognized>>>,
+    /// The language of the first speech, when the caller has not named one.
+    language: Option<String>,
+    /// The end of a piece that the next one is to be joined to.
+    open_end: Option<(Transcript, Duration)>,
     /// How much of the file has been read.
     read: Duration,
     started: Instant,
@@ -146,23 +155,21 @@ struct Run {
     admitted: bool,
 }
 
-/// A piece that waits for an engine or is in one.
-struct Running {
+/// A piece with its text, in the times of the file.
+struct Recognized {
     piece: Arc<Piece>,
-    answer: UnboundedReceiver<Result<Transcript>>,
+    transcript: Transcript,
 }
 
 impl Run {
-    fn new(pool: Arc<TranscriberPool>, cutter: Cutter, mut options: TranscribeOptions, priority: Priority) -> Self {
-        let words = std::mem::replace(&mut options.words, true);
+    fn new(cutter: Cutter, recognizer: Recognizer) -> Self {
         Self {
-            pool,
+            language: recognizer.request.options.language.clone(),
+            recognizer: Arc::new(recognizer),
             cutter: Some(cutter),
-            options,
-            words,
-            priority,
             ready: VecDeque::new(),
-            running: VecDeque::new(),
+            running: FuturesOrdered::new(),
+            open_end: None,
             read: Duration::ZERO,
             started: Instant::now(),
             admitted: false,
@@ -178,8 +185,8 @@ impl Run {
                 self.start(Arc::new(piece)).await?;
                 continue;
             }
-            return match self.running.pop_front() {
-                Some(running) => self.receive(running).await,
+            return match self.running.next().await {
+                Some(recognized) => Ok(self.take(recognized?)),
                 None => Ok(self.progress(Transcript::default(), self.read)),
             };
         }
@@ -187,7 +194,7 @@ impl Run {
 
     /// How many pieces may be in the pool: one until the language is known, which the first one tells.
     fn at_once(&self) -> usize {
-        if self.options.language.is_some() { self.pool.slots() } else { 1 }
+        if self.language.is_some() { self.recognizer.pool.slots() } else { 1 }
     }
 
     /// Reads on until a piece is ready or the file ends.
@@ -196,9 +203,9 @@ impl Run {
             && let Some(mut cutter) = self.cutter.take()
         {
             let (cutter, pieces) = step(move || cutter.read().map(|pieces| (cutter, pieces))).await?;
-            self.read = cutter.chunker.duration();
+            self.read = cutter.duration();
             self.ready.extend(pieces);
-            self.cutter = Some(cutter).filter(|cutter| !cutter.at_end);
+            self.cutter = Some(cutter).filter(|cutter| !cutter.is_at_end());
         }
         Ok(())
     }
@@ -206,108 +213,137 @@ impl Run {
     /// Gives `piece` to the pool. Only the first piece of a file is refused when the queue is full: the work already
     /// done would be lost.
     async fn start(&mut self, piece: Arc<Piece>) -> Result<()> {
-        loop {
-            let (work, options) = (piece.clone(), self.options.clone());
-            let answer = self.pool.run_streaming(self.priority, move |engine, cancel, out| {
-                engine.transcribe(&work.audio, &options, cancel).and_then(&mut *out)
-            });
-            match answer {
-                Err(error) if error.kind() == Kind::Overloaded && self.admitted => tokio::time::sleep(RETRY).await,
-                Err(error) => return Err(error),
-                Ok(answer) => {
-                    self.admitted = true;
-                    self.running.push_back(Running { piece, answer });
-                    return Ok(());
-                }
+        let options = TranscribeOptions {
+            words: true,
+            expected_language: self.language.clone(),
+            ..self.recognizer.request.options.clone()
+        };
+        let answer = match self.recognizer.submit(piece.audio.clone(), options.clone()) {
+            Err(error) if error.kind() == Kind::Overloaded && self.admitted => {
+                self.recognizer.submit_patiently(piece.audio.clone(), options.clone()).await?
             }
-        }
+            answer => answer?,
+        };
+        self.admitted = true;
+        let recognizer = self.recognizer.clone();
+        self.running.push_back(async move { recognizer.finish(piece, answer, options).await }.boxed());
+        Ok(())
     }
 
-    async fn receive(&mut self, mut running: Running) -> Result<Progress> {
-        let lost = || Err(Error::new(Kind::Unavailable, "the model was unloaded during the work; try again"));
-        let mut transcript = running.answer.recv().await.unwrap_or_else(lost)?;
-        running.piece.to_file_times(&mut transcript);
-        if !self.words {
-            transcript.segments.iter_mut().for_each(|segment| segment.words.clear());
-        }
+    /// Puts a piece behind those before it.
+    fn take(&mut self, Recognized { piece, mut transcript }: Recognized) -> Progress {
         match transcript.segments.is_empty() {
             // What is said in silence has no language.
-            true => transcript.language = self.options.language.clone(),
-            false => self.options.language = self.options.language.take().or_else(|| transcript.language.clone()),
+            true => (transcript.language, transcript.language_confidence) = (self.language.clone(), None),
+            false => self.language = self.language.take().or_else(|| transcript.language.clone()),
         }
-        Ok(self.progress(transcript, running.piece.end()))
+        if let Some((mut before, at)) = self.open_end.take() {
+            transcript.report.seam_words += seam::join(&mut before, &mut transcript, at);
+            before.append(transcript);
+            transcript = before;
+        }
+        if let Some(cut) = piece.cut {
+            transcript.report.cut_in_speech += 1;
+            let at = samples_to_duration(cut.at, SPEECH_SAMPLE_RATE);
+            if cut.overlaps {
+                self.open_end = Some((split_off(&mut transcript, seam::begins_to_matter(at)), at));
+            }
+        }
+        self.progress(transcript, piece.end())
     }
 
-    fn progress(&self, transcript: Transcript, until: Duration) -> Progress {
+    fn progress(&mut self, mut transcript: Transcript, until: Duration) -> Progress {
         let finished = self.cutter.is_none() && self.ready.is_empty() && self.running.is_empty();
         if finished {
+            if let Some((end, _)) = self.open_end.take() {
+                transcript.append(end);
+            }
+            if self.recognizer.audits() {
+                transcript.report.coverage.get_or_insert_default();
+            }
             telemetry::audio_seconds("in", self.read);
             telemetry::real_time_factor(self.started.elapsed(), self.read);
+        }
+        if !self.recognizer.request.options.words {
+            transcript.segments.iter_mut().for_each(|segment| segment.words.clear());
         }
         Progress { transcript, until: if finished { self.read } else { until }, finished }
     }
 }
 
-/// Reads a file and cuts it into pieces. Blocking.
-struct Cutter {
-    blocks: Box<dyn Iterator<Item = Result<Pcm>> + Send>,
-    /// The rate of the blocks and what changes it.
-    resampler: Option<(u32, Resampler)>,
-    chunker: Chunker,
-    at_end: bool,
+/// Takes the segments that end after `time`.
+fn split_off(transcript: &mut Transcript, time: Duration) -> Transcript {
+    let from = transcript.segments.iter().position(|segment| segment.end > time);
+    let segments = from.map_or_else(Vec::new, |from| transcript.segments.split_off(from));
+    Transcript { segments, ..Transcript::default() }
 }
 
-impl Cutter {
-    fn open(source: Box<dyn Source>) -> Result<Self> {
-        Ok(Self::new(Box::new(Decoder::open(source)?)))
+/// What recognises the pieces of one file.
+struct Recognizer {
+    pool: Arc<TranscriberPool>,
+    request: Request,
+}
+
+type Answer = UnboundedReceiver<Result<Transcript>>;
+
+impl Recognizer {
+    fn submit(&self, audio: Arc<Pcm>, options: TranscribeOptions) -> Result<Answer> {
+        self.pool.run_streaming(self.request.priority, move |engine, cancel, out| {
+            engine.transcribe(&audio, &options, cancel).and_then(&mut *out)
+        })
     }
 
-    fn new(blocks: Box<dyn Iterator<Item = Result<Pcm>> + Send>) -> Self {
-        Self { blocks, resampler: None, chunker: Chunker::default(), at_end: false }
-    }
-
-    /// The pieces in the next [`STEP`] of audio.
-    fn read(&mut self) -> Result<Vec<Piece>> {
-        let mut pieces = Vec::new();
-        let mut samples = Vec::new();
-        let mut taken = Duration::ZERO;
-        while taken < STEP && pieces.is_empty() {
-            match self.blocks.next() {
-                Some(block) => {
-                    let block = block?;
-                    taken += block.duration();
-                    self.resample(&block, &mut samples)?;
-                }
-                None => {
-                    self.at_end = true;
-                    self.end_resampling(&mut samples);
-                    self.chunker.push(&samples, &mut pieces);
-                    self.chunker.finish(&mut pieces);
-                    return Ok(pieces);
-                }
+    /// Waits for room in the queue.
+    async fn submit_patiently(&self, audio: Arc<Pcm>, options: TranscribeOptions) -> Result<Answer> {
+        loop {
+            match self.submit(audio.clone(), options.clone()) {
+                Err(error) if error.kind() == Kind::Overloaded => tokio::time::sleep(RETRY).await,
+                answer => return answer,
             }
-            self.chunker.push(&samples, &mut pieces);
-            samples.clear();
         }
-        Ok(pieces)
     }
 
-    fn resample(&mut self, block: &Pcm, samples: &mut Vec<f32>) -> Result<()> {
-        if self.resampler.as_ref().is_none_or(|(rate, _)| *rate != block.sample_rate) {
-            self.end_resampling(samples);
-            self.resampler = Some((block.sample_rate, Resampler::new(block.sample_rate, SPEECH_SAMPLE_RATE)?));
+    /// Waits for the text of `piece`, and looks whether it is all.
+    async fn finish(&self, piece: Arc<Piece>, answer: Answer, options: TranscribeOptions) -> Result<Recognized> {
+        let mut transcript = receive(answer).await?;
+        piece.to_file_times(&mut transcript);
+        transcript.report.pieces += 1;
+        if self.audits() {
+            self.audit(&piece, &mut transcript, options).await?;
         }
-        if let Some((_, resampler)) = &mut self.resampler {
-            resampler.push(&block.samples, samples);
+        Ok(Recognized { piece, transcript })
+    }
+
+    /// Whether speech without text is looked for: that takes knowing where speech is.
+    fn audits(&self) -> bool {
+        self.request.stages.audit && self.request.stages.cut
+    }
+
+    /// Recognises the speech that has no text once more, by itself, and notes what stays without.
+    async fn audit(&self, piece: &Piece, transcript: &mut Transcript, mut options: TranscribeOptions) -> Result<()> {
+        let voiced = piece.voiced();
+        options.language = transcript.language.clone().or(options.language);
+        for gap in audit::gaps(&voiced, &transcript.segments) {
+            let Some(part) = piece.part(&gap, AROUND_GAP) else { continue };
+            let answer = self.submit_patiently(part.audio.clone(), options.clone()).await?;
+            let mut found = receive(answer).await?;
+            part.to_file_times(&mut found);
+            let segments = audit::within(&gap, found.segments);
+            transcript.report.append(found.report);
+            transcript.report.audited += 1;
+            transcript.report.recovered += u32::from(!segments.is_empty());
+            transcript.segments.extend(segments);
+            transcript.segments.sort_by_key(|segment| segment.start);
         }
+        let gaps = audit::gaps(&voiced, &transcript.segments);
+        transcript.report.coverage = Some(audit::coverage(&voiced, gaps));
         Ok(())
     }
+}
 
-    fn end_resampling(&mut self, samples: &mut Vec<f32>) {
-        if let Some((_, mut resampler)) = self.resampler.take() {
-            resampler.finish(samples);
-        }
-    }
+async fn receive(mut answer: Answer) -> Result<Transcript> {
+    let lost = || Err(Error::new(Kind::Unavailable, "the model was unloaded during the work; try again"));
+    answer.recv().await.unwrap_or_else(lost)
 }
 
 #[cfg(all(test, feature = "espeak", feature = "whisper"))]
@@ -317,7 +353,7 @@ mod tests {
     use crate::engine::pool::{Pool, PoolOptions};
     use crate::engine::spoken::{silence, speak};
     use crate::engine::{Cancel, Load, Transcriber, Weights, whisper};
-    use crate::transcript::{Segment, Word};
+    use crate::transcript::{Coverage, Report, Segment, Word};
     use std::io::Cursor;
     use std::path::Path;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -376,9 +412,9 @@ mod tests {
     }
 
     fn said(text: &str, language: &str, audio: &Pcm) -> Transcript {
-        let end = audio.duration();
-        let word = Word { text: text.into(), start: Duration::ZERO, end, confidence: 1.0, speaker: None };
-        let segment = Segment { text: text.into(), end, words: vec![word], ..Segment::default() };
+        let (start, end) = (audio.duration() / 2, audio.duration() / 2 + Duration::from_millis(300));
+        let word = Word { text: text.into(), start, end, confidence: 1.0, speaker: None };
+        let segment = Segment { text: text.into(), start, end, words: vec![word], ..Segment::default() };
         Transcript { segments: vec![segment], language: Some(language.into()), ..Transcript::default() }
     }
 
@@ -392,6 +428,11 @@ mod tests {
         TranscribeOptions { language: Some("en".into()), ..TranscribeOptions::default() }
     }
 
+    /// Without a second look at what the scripted engines leave out.
+    fn unaudited(options: TranscribeOptions) -> Request {
+        Request { stages: Stages { audit: false, ..Stages::default() }, ..Request::new(options, Priority::Batch) }
+    }
+
     #[tokio::test]
     async fn pieces_are_recognised_together_and_arrive_in_order() {
         // The first two pieces meet: neither is answered before both are in an engine.
@@ -403,7 +444,7 @@ mod tests {
             }
             Ok(said("piece", "en", audio))
         });
-        let stream = transcribe(pool, wav(&two_minutes()), Request::new(english(), Priority::Batch));
+        let stream = transcribe(pool, wav(&two_minutes()), unaudited(english()));
         let items: Vec<Progress> = stream.map(|item| item.expect("a good file")).collect().await;
         assert_eq!(items.len(), 5);
         assert!(items.windows(2).all(|pair| pair[0].until < pair[1].until && !pair[0].finished));
@@ -414,21 +455,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_language_of_the_first_speech_is_used_from_then_on() {
+    async fn the_language_of_the_first_speech_is_expected_from_then_on() {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let seen = asked.clone();
         let pool = scripted(2, move |audio, options, _| {
             let mut asked = asked.lock().expect("no test panics here");
-            asked.push(options.language.clone());
+            asked.push(options.expected_language.clone());
             match asked.len() {
                 1 => Ok(Transcript { segments: Vec::new(), language: Some("xx".into()), ..Transcript::default() }),
                 _ => Ok(said("piece", "de", audio)),
             }
         });
-        let (transcript, _) =
-            transcribe_all(pool, wav(&two_minutes()), Request::new(TranscribeOptions::default(), Priority::Batch))
-                .await
-                .expect("good");
+        let request = unaudited(TranscribeOptions::default());
+        let (transcript, _) = transcribe_all(pool, wav(&two_minutes()), request).await.expect("good");
         let german = Some("de".to_owned());
         assert_eq!(
             *seen.lock().expect("no test panics here"),
@@ -438,11 +477,76 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn speech_that_was_left_out_is_recognised_by_itself_or_reported() {
+        let speech = speak("Please turn on the kitchen lights at seven o'clock.").samples;
+        let file = [silence(1.0), speech, silence(1.0)].concat();
+        for recovers in [true, false] {
+            let calls = AtomicUsize::new(0);
+            let pool = scripted(1, move |audio, _, _| match calls.fetch_add(1, Ordering::SeqCst) {
+                0 => Ok(Transcript::default()),
+                _ if recovers => Ok(said_all_along(audio)),
+                _ => Ok(Transcript::default()),
+            });
+            let request = Request::new(english(), Priority::Batch);
+            let (transcript, _) = transcribe_all(pool, wav(&file), request).await.expect("good");
+            let report = transcript.report.clone();
+            let coverage = report.coverage.expect("it was checked");
+            assert_eq!((report.audited, report.recovered), (1, u32::from(recovers)));
+            assert!(coverage.speech > Duration::from_secs(2), "{coverage:?}");
+            assert_eq!(coverage.gaps.is_empty(), recovers, "{coverage:?}");
+            assert_eq!(coverage.covered == coverage.speech, recovers);
+            assert_eq!(transcript.text().is_empty(), !recovers);
+        }
+    }
+
+    /// A word every 200 ms.
+    fn said_all_along(audio: &Pcm) -> Transcript {
+        let step = Duration::from_millis(200);
+        let count = (audio.duration().as_millis() / step.as_millis()) as u32;
+        let word = |index| Word { text: "la".into(), start: step * index, end: step * (index + 1), ..Word::default() };
+        let words: Vec<Word> = (0..count).map(word).collect();
+        let text = vec!["la"; words.len()].join(" ");
+        let segment = Segment { text, end: audio.duration(), words, ..Segment::default() };
+        Transcript { segments: vec![segment], ..Transcript::default() }
+    }
+
+    #[tokio::test]
+    async fn words_on_both_sides_of_a_cut_are_told_once() {
+        // The cuts overlap, because the speech has no pause.
+        let pool = scripted(2, |audio, _, _| Ok(said_all_along(audio)));
+        let request = Request::new(TranscribeOptions { words: true, ..english() }, Priority::Batch);
+        let (transcript, _) = transcribe_all(pool, wav(&two_minutes()), request).await.expect("good");
+        assert_eq!(transcript.report.cut_in_speech, 4);
+        assert!(transcript.report.seam_words >= 4 * 9, "{:?}", transcript.report);
+        let words = transcript.words().count();
+        assert!((590..=605).contains(&words), "{words} words in 120 s");
+        assert!(transcript.words().is_sorted_by_key(|word| word.start));
+    }
+
+    #[tokio::test]
+    async fn without_cutting_everything_is_recognised() {
+        let (calls, heard) = (AtomicUsize::new(0), Arc::new(Mutex::new(Duration::ZERO)));
+        let total = heard.clone();
+        let pool = scripted(1, move |audio, _, _| {
+            calls.fetch_add(1, Ordering::SeqCst);
+            *total.lock().expect("no test panics here") += audio.duration();
+            Ok(Transcript::default())
+        });
+        let mut request = Request::new(english(), Priority::Batch);
+        request.stages.cut = false;
+        let (transcript, duration) = transcribe_all(pool, wav(&silence(40.0)), request).await.expect("good");
+        assert_eq!(transcript.report.coverage, None, "nobody knows where speech is");
+        assert!(*heard.lock().expect("no test panics here") >= duration);
+    }
+
+    #[tokio::test]
     async fn silence_is_an_empty_transcript_and_no_work() {
         let pool = scripted(1, |_, _, _| panic!("there is nothing to recognise"));
         let stream = transcribe(pool, wav(&silence(40.0)), Request::new(TranscribeOptions::default(), Priority::Batch));
         let items: Vec<Result<Progress>> = stream.collect().await;
-        let expected = Progress { transcript: Transcript::default(), until: Duration::from_secs(40), finished: true };
+        let report = Report { coverage: Some(Coverage::default()), ..Report::default() };
+        let transcript = Transcript { report, ..Transcript::default() };
+        let expected = Progress { transcript, until: Duration::from_secs(40), finished: true };
         assert_eq!(items.into_iter().map(|item| item.expect("a good file")).collect::<Vec<_>>(), [expected]);
     }
 

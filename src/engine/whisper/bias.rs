@@ -17,6 +17,7 @@ pub(super) struct Bias {
 
 impl Bias {
     /// Prefers nothing.
+    #[cfg(test)]
     pub(super) fn none() -> Self {
         Self::default()
     }

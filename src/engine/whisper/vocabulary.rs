@@ -6,9 +6,60 @@ use whisper_rs::WhisperContext;
 /// Signs that are not spoken; models write them around sounds (`[music]`, `♪`) and in loops. The list is that of
 /// OpenAI's Whisper, each with and without a space in front.
 const NOT_SPOKEN: [&str; 54] = [
-    "\"", "#", "(", ")", "*", "+", "/", ":", ";", "<", "=", ">", "@", "[", "\\", "]", "^", "_", "`", "{", "|", "}",
-    "~", "「", "」", "『", "』", "<<", ">>", "<<<", ">>>", "--", "---", "-(", "-[", "('", "(\"", "((", "))", "(((",
-    ")))", "[[", "]]", "{{", "}}", "♪♪", "♪♪♪", "♩", "♪", "♫", "♬", "♭", "♮", "♯",
+    "\"",
+    "#",
+    "(",
+    ")",
+    "*",
+    "+",
+    "/",
+    ":",
+    ";",
+    "<",
+    "=",
+    ">",
+    "@",
+    "[",
+    "\\",
+    "]",
+    "^",
+    "_",
+    "`",
+    "{",
+    "|",
+    "}",
+    "~",
+    "「",
+    "」",
+    "『",
+    "』",
+    "<<",
+    ">>",
+    "<<<",
+    ">>>",
+    "--",
+    "---",
+    "-(",
+    "-[",
+    "('",
+    "(\"",
+    "((",
+    "))",
+    "(((",
+    ")))",
+    "[[",
+    "]]",
+    "{{",
+    "}}",
+    "♪♪",
+    "♪♪♪",
+    "♩",
+    "♪",
+    "♫",
+    "♬",
+    "♭",
+    "♮",
+    "♯",
 ];
 
 /// Never at the beginning of a word; within words they are letters.
@@ -85,5 +136,8 @@ fn languages(context: &WhisperContext) -> Vec<(&'static str, i32)> {
         return Vec::new();
     }
     let known = (0..=whisper_rs::get_lang_max_id()).map(|id| (whisper_rs::get_lang_str(id), context.token_lang(id)));
-    known.filter_map(|(code, token)| Some((code?, token))).filter(|(_, token)| *token < context.token_translate()).collect()
+    known
+        .filter_map(|(code, token)| Some((code?, token)))
+        .filter(|(_, token)| *token < context.token_translate())
+        .collect()
 }

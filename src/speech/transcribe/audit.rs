@@ -1,0 +1,106 @@
+//! Whether all speech has become text: stretches where somebody speaks for a second or longer and no word lies.
+
+use crate::transcript::{Coverage, Segment, Word};
+use std::ops::Range;
+use std::time::Duration;
+
+/// Shorter stretches without text are breaths, laughs and the like.
+const SHORTEST_GAP: Duration = Duration::from_secs(1);
+
+/// Word times are not exact: a word covers so much on either side of it.
+const AROUND_WORD: Duration = Duration::from_millis(250);
+
+/// Nobody takes longer to say a word of so many letters; what an engine stretches beyond is not covered by it.
+const WORD_TAKES: Duration = Duration::from_millis(800);
+const LETTER_TAKES: Duration = Duration::from_millis(120);
+
+/// The stretches of `voiced` that none of `segments` covers. Both must be in order.
+pub(super) fn gaps(voiced: &[Range<Duration>], segments: &[Segment]) -> Vec<Range<Duration>> {
+    let mut covered: Vec<Range<Duration>> = segments.iter().flat_map(covered_by).collect();
+    covered.sort_by_key(|place| place.start);
+    let mut gaps = Vec::new();
+    for place in voiced {
+        let mut from = place.start;
+        for cover in covered.iter().filter(|cover| cover.end > place.start && cover.start < place.end) {
+            gaps.push(from..cover.start.max(from));
+            from = from.max(cover.end);
+        }
+        gaps.push(from..place.end.max(from));
+    }
+    gaps.retain(|gap| gap.end - gap.start >= SHORTEST_GAP);
+    gaps
+}
+
+fn covered_by(segment: &Segment) -> Vec<Range<Duration>> {
+    let around = |start: Duration, end: Duration| start.saturating_sub(AROUND_WORD)..end + AROUND_WORD;
+    if segment.words.is_empty() && !segment.text.is_empty() {
+        return vec![around(segment.start, segment.end)];
+    }
+    let longest = |word: &Word| WORD_TAKES + LETTER_TAKES * word.text.chars().count() as u32;
+    segment.words.iter().map(|word| around(word.start, word.end.min(word.start + longest(word)))).collect()
+}
+
+/// What became of the speech in `voiced`, of which `gaps` have no text.
+pub(super) fn coverage(voiced: &[Range<Duration>], gaps: Vec<Range<Duration>>) -> Coverage {
+    let total = |places: &[Range<Duration>]| places.iter().map(|place| place.end - place.start).sum::<Duration>();
+    let speech = total(voiced);
+    Coverage { speech, covered: speech.saturating_sub(total(&gaps)), gaps }
+}
+
+/// The part of `found`, recognised in and around `gap`, that belongs into it: what is outside has been said already.
+pub(super) fn within(gap: &Range<Duration>, found: Vec<Segment>) -> Vec<Segment> {
+    let is_inside = |word: &Word| gap.contains(&((word.start + word.end) / 2));
+    let inside = |segment: Segment| {
+        if segment.words.is_empty() {
+            return Some(segment);
+        }
+        let from = segment.words.iter().position(is_inside)?;
+        let to = segment.words.iter().rposition(is_inside)? + 1;
+        Some(segment.part(from..to))
+    };
+    found.into_iter().filter_map(inside).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(range: Range<u64>) -> Range<Duration> {
+        Duration::from_millis(range.start)..Duration::from_millis(range.end)
+    }
+
+    fn said(words: &[(&str, Range<u64>)]) -> Segment {
+        let word = |(text, time): &(&str, Range<u64>)| {
+            let Range { start, end } = ms(time.clone());
+            Word { text: text.to_string(), start, end, ..Word::default() }
+        };
+        let words: Vec<Word> = words.iter().map(word).collect();
+        let text = words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
+        let (start, end) = (words[0].start, words[words.len() - 1].end);
+        Segment { text, start, end, words, ..Segment::default() }
+    }
+
+    #[test]
+    fn speech_without_words_is_a_gap_from_a_second_on() {
+        let voiced = [ms(0..2000), ms(3000..6000), ms(7000..7900)];
+        let segments = [said(&[("one", 100..900), ("two", 1000..1900)]), said(&[("three", 3000..3600)])];
+        assert_eq!(gaps(&voiced, &segments), [ms(3850..6000)]);
+        assert_eq!(gaps(&voiced, &[]), [ms(0..2000), ms(3000..6000)]);
+        let coverage = coverage(&voiced, gaps(&voiced, &segments));
+        assert_eq!((coverage.speech, coverage.covered), (Duration::from_millis(5900), Duration::from_millis(3750)));
+    }
+
+    #[test]
+    fn a_word_stretched_over_other_speech_does_not_cover_it() {
+        let segments = [said(&[("on", 0..9000)])];
+        assert_eq!(gaps(&[ms(0..9000)], &segments), [ms(1290..9000)]);
+    }
+
+    #[test]
+    fn only_what_lies_in_the_gap_is_taken() {
+        let found = vec![said(&[("before", 0..900), ("inside", 1100..1900), ("after", 2100..2900)])];
+        let kept = within(&ms(1000..2000), found.clone());
+        assert_eq!(kept.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>(), ["inside"]);
+        assert!(within(&ms(5000..6000), found).is_empty());
+    }
+}
