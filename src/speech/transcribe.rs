@@ -90,8 +90,8 @@ pub fn transcribe(
     source: Box<dyn Source>,
     request: Request,
 ) -> impl Stream<Item = Result<Progress>> + Send + 'static {
-    let Request { options, priority, .. } = request;
-    let opening = stream::once(step(move || Cutter::open(source)));
+    let Request { options, priority, channel, .. } = request;
+    let opening = stream::once(step(move || Cutter::open(source, channel)));
     opening.flat_map(move |cutter| {
         let run = cutter.map(|cutter| Some(Run::new(pool.clone(), cutter, options.clone(), priority)));
         stream::try_unfold(run, |run| async {
@@ -258,8 +258,8 @@ struct Cutter {
 }
 
 impl Cutter {
-    fn open(source: Box<dyn Source>) -> Result<Self> {
-        Ok(Self::new(Box::new(Decoder::open(source)?)))
+    fn open(source: Box<dyn Source>, channel: Option<u32>) -> Result<Self> {
+        Ok(Self::new(Box::new(Decoder::open_channel(source, channel)?)))
     }
 
     fn new(blocks: Box<dyn Iterator<Item = Result<Pcm>> + Send>) -> Self {
