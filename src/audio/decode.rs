@@ -9,6 +9,7 @@ mod gaps;
 mod matroska;
 mod mp4;
 mod patch;
+pub mod raw;
 mod sniff;
 mod stream;
 mod wav;
@@ -49,12 +50,20 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Finds out what `source` holds, and decodes the start of it.
+    /// Finds out what `source` holds, and decodes the start of it. All channels are mixed with equal weight.
     ///
     /// # Errors
     /// `InvalidAudio` if there is nothing in it that can be decoded, with what to do about it; `Internal` if it cannot
     /// be read.
-    pub fn open(mut source: Box<dyn Source>) -> Result<Self> {
+    pub fn open(source: Box<dyn Source>) -> Result<Self> {
+        Self::open_channel(source, None)
+    }
+
+    /// As [`Decoder::open`], but of `channel` alone, counted from 0; `None` mixes all of them.
+    ///
+    /// # Errors
+    /// As [`Decoder::open`], and `InvalidAudio` if there is no such channel.
+    pub fn open_channel(mut source: Box<dyn Source>, channel: Option<u32>) -> Result<Self> {
         let length = source.seek(SeekFrom::End(0)).map_err(unreadable)?;
         let mut head = Vec::new();
         source.rewind().and_then(|()| source.by_ref().take(HEAD).read_to_end(&mut head)).map_err(unreadable)?;
@@ -63,7 +72,7 @@ impl Decoder {
         }
         let gaps = Gaps::read(&mut *source, &head, length);
         let source = patch::patch(source, &head, length).map_err(unreadable)?;
-        let mut stream = Stream::open(source, length, gaps)?;
+        let mut stream = Stream::open(source, length, gaps, channel)?;
         let mut first = Vec::new();
         let Some(sample_rate) = stream.decode(&mut first)? else {
             return Err(Error::new(Kind::InvalidAudio, "There is no sound in the file, or all of it is damaged."));
@@ -72,6 +81,7 @@ impl Decoder {
             let message = format!("A sample rate of {sample_rate} Hz is not supported.");
             return Err(Error::new(Kind::InvalidAudio, message));
         }
+        check_channel(channel, stream.channels())?;
         let padding = stream.padding(sample_rate);
         Ok(Self { stream, sample_rate, first, converter: None, held: Vec::new(), padding, is_over: false })
     }
@@ -79,6 +89,11 @@ impl Decoder {
     /// The sample rate of every block, in hertz.
     pub fn sample_rate(&self) -> u32 {
         self.sample_rate
+    }
+
+    /// How many channels the sound has, also when only one of them or the mix is handed out: at least 1.
+    pub fn channels(&self) -> u32 {
+        self.stream.channels().max(1)
     }
 
     /// The next block; it is empty only at the end.
@@ -142,6 +157,16 @@ impl Iterator for Decoder {
             Ok(samples) => Some(Ok(Pcm::new(samples, self.sample_rate))),
             Err(error) => Some(Err(error)),
         }
+    }
+}
+
+fn check_channel(wanted: Option<u32>, channels: u32) -> Result<()> {
+    match wanted {
+        Some(wanted) if wanted >= channels => {
+            let message = format!("There is no channel {wanted} in the sound, counted from 0: it has {channels}.");
+            Err(Error::new(Kind::InvalidAudio, message))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -219,7 +244,15 @@ pub(in crate::audio) mod tests {
 
     /// All of a file.
     pub(in crate::audio) fn decode(bytes: Vec<u8>) -> Result<Pcm> {
-        let decoder = Decoder::open(Box::new(Cursor::new(bytes)))?;
+        collect(Decoder::open(Box::new(Cursor::new(bytes)))?)
+    }
+
+    /// All of one channel of a file.
+    fn decode_channel(bytes: Vec<u8>, channel: u32) -> Result<Pcm> {
+        collect(Decoder::open_channel(Box::new(Cursor::new(bytes)), Some(channel))?)
+    }
+
+    pub(in crate::audio) fn collect(decoder: Decoder) -> Result<Pcm> {
         let mut pcm = Pcm::new(Vec::new(), decoder.sample_rate());
         for block in decoder {
             let block = block?;
@@ -289,6 +322,67 @@ pub(in crate::audio) mod tests {
         let (mono, stereo) = (decode(fixture("s32.wav")).unwrap(), decode(fixture("stereo.wav")).unwrap());
         for (mono, stereo) in mono.samples.iter().zip(&stereo.samples) {
             assert!((mono * 0.75 - stereo).abs() < 1e-4); // the right channel is half as loud
+        }
+    }
+
+    /// Fixtures with more than one channel, how many, and how loud the last is against the first.
+    const CHANNELS: &[(&str, u32, f32)] = &[
+        ("stereo.wav", 2, 0.5),
+        ("vbr.mp3", 2, 0.5),
+        ("vorbis.ogg", 2, 0.5),
+        ("opus.ogg", 2, 0.5),
+        ("opus.mka", 2, 0.5),
+        ("lc48.m4a", 2, 0.5),
+        ("surround.m4a", 6, 1.0),
+    ];
+
+    #[test]
+    fn the_channels_of_every_format_are_counted() {
+        for (name, _, _) in FIXTURES {
+            let expected = CHANNELS.iter().find(|(many, _, _)| many == name).map_or(1, |(_, channels, _)| *channels);
+            let decoder = Decoder::open(Box::new(Cursor::new(fixture(name)))).unwrap();
+            assert_eq!(decoder.channels(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn one_channel_is_decoded_alone() {
+        let loudness = |pcm: &Pcm| pcm.samples.iter().map(|sample| sample * sample).sum::<f32>().sqrt();
+        for (name, channels, softer) in CHANNELS.iter().filter(|(name, ..)| *name != "surround.m4a") {
+            let first = decode_channel(fixture(name), 0).unwrap();
+            let last = decode_channel(fixture(name), channels - 1).unwrap();
+            let mix = decode(fixture(name)).unwrap();
+            assert_eq!((first.samples.len(), last.samples.len()), (mix.samples.len(), mix.samples.len()), "{name}");
+            let found = loudness(&last) / loudness(&first);
+            assert!((found - softer).abs() < 0.05, "{name}: the last channel is {found} times as loud as the first");
+            let (lag, likeness) = lag(&last.samples, &first.samples, 0);
+            assert!(lag == 0 && likeness > 0.9, "{name}: the channels are {lag} apart and {likeness} alike");
+        }
+    }
+
+    #[test]
+    fn a_channel_of_many_is_decoded_alone() {
+        let file = || Box::new(Cursor::new(fixture("surround.m4a")));
+        let first_block = |decoder: Decoder| decoder.into_iter().next().unwrap().unwrap().samples;
+        let mix = first_block(Decoder::open(file()).unwrap());
+        let front = first_block(Decoder::open_channel(file(), Some(1)).unwrap());
+        let (lag, likeness) = lag(&front, &mix, 0);
+        assert!(lag == 0 && likeness > 0.9, "{lag} late, {likeness} alike");
+    }
+
+    #[test]
+    fn the_only_channel_of_a_mono_file_is_the_file() {
+        for name in ["reference.wav", "cbr.mp3", "opus.webm", "lc.m4a", "native.flac"] {
+            assert!(decode_channel(fixture(name), 0).unwrap() == decode(fixture(name)).unwrap(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_channel_that_is_not_there_says_so() {
+        for (name, channel) in [("reference.wav", 1), ("opus.ogg", 2), ("surround.m4a", 6), ("cbr.mp3", u32::MAX)] {
+            let error = decode_channel(fixture(name), channel).unwrap_err();
+            assert_eq!(error.kind(), Kind::InvalidAudio, "{name}");
+            assert!(error.message().contains(&format!("no channel {channel}")), "{name}: {error}");
         }
     }
 

@@ -96,10 +96,10 @@ pub fn transcribe(
     source: Box<dyn Source>,
     request: Request,
 ) -> impl Stream<Item = Result<Progress>> + Send + 'static {
-    let stages = request.stages;
+    let (stages, channel) = (request.stages, request.channel);
     let endpointing = request.endpointing.clone();
     let chunker = move || if stages.cut { Chunker::new(endpointing) } else { Chunker::of_everything() };
-    let opening = stream::once(step(move || Cutter::open(source, chunker())));
+    let opening = stream::once(step(move || Cutter::open(source, channel, chunker())));
     let recognizer = Recognizer { pool, request };
     opening.zip(stream::iter([recognizer])).flat_map(|(cutter, recognizer)| {
         let run = cutter.map(|cutter| Some(Run::new(cutter, recognizer)));

@@ -34,15 +34,25 @@ impl Aac {
         })
     }
 
-    /// Appends the mean of all channels of `packet` to `out`, and tells the sample rate; `None` if it is damaged.
-    pub(super) fn decode(&mut self, packet: &[u8], out: &mut Vec<f32>) -> Option<u32> {
+    /// Appends `channel` of `packet`, or the mean of all, to `out`, and tells the sample rate and how many channels there
+    /// are; `None` if it is damaged.
+    pub(super) fn decode(&mut self, packet: &[u8], channel: Option<u32>, out: &mut Vec<f32>) -> Option<(u32, u32)> {
         let frame = self
             .decoder
             .decode_raw_data_block(self.object, self.rate_index, self.sample_rate, self.channels, 1, packet)
             .ok()?;
-        let share = 1.0 / (32_768.0 * frame.channels.max(1) as f32);
-        let sums = frame.pcm.chunks_exact(frame.channels.max(1));
-        out.extend(sums.map(|samples| samples.iter().map(|sample| f32::from(*sample)).sum::<f32>() * share));
-        Some(frame.sample_rate)
+        let channels = frame.channels.max(1);
+        let frames = frame.pcm.chunks_exact(channels);
+        match channel {
+            None => {
+                let share = 1.0 / (32_768.0 * channels as f32);
+                out.extend(frames.map(|samples| samples.iter().map(|sample| f32::from(*sample)).sum::<f32>() * share));
+            }
+            Some(channel) => {
+                let sample = |samples: &[i16]| samples.get(channel as usize).map_or(0.0, |it| f32::from(*it));
+                out.extend(frames.map(|samples| sample(samples) / 32_768.0));
+            }
+        }
+        Some((frame.sample_rate, channels as u32))
     }
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
-use symphonia::core::audio::{Audio, GenericAudioBufferRef, layouts};
+use symphonia::core::audio::{Audio, Channels, GenericAudioBufferRef, layouts};
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_OPUS};
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::codecs::registry::CodecRegistry;
@@ -38,6 +38,10 @@ pub(super) struct Stream {
     container: Box<dyn FormatReader>,
     track: u32,
     codec: Codec,
+    /// The only channel to listen to; `None` mixes all of them.
+    channel: Option<u32>,
+    /// How many channels there are; known with the first packet.
+    channels: u32,
     gaps: Gaps,
     /// Samples still to drop: what an encoder put in front. Known with the first packet, when the rate is.
     skip: Option<usize>,
@@ -47,17 +51,32 @@ pub(super) struct Stream {
 
 /// Makes sound of packets.
 enum Codec {
-    /// With room for samples that are not floats.
-    Symphonia(Box<dyn AudioDecoder>, Vec<Vec<f32>>),
+    Symphonia {
+        decoder: Box<dyn AudioDecoder>,
+        /// Room for samples that are not floats.
+        planes: Vec<Vec<f32>>,
+        /// How many channels there are before the decoder itself mixes them, where it does.
+        mixed: u32,
+    },
     Aac(Box<Aac>),
 }
 
+/// What a packet said about the sound in it.
+struct Shape {
+    sample_rate: u32,
+    channels: u32,
+}
+
 impl Codec {
-    /// A codec for a track with these parameters, if there is one.
-    fn new(parameters: &AudioCodecParameters) -> Option<Self> {
-        let adapted = adapt(parameters.clone());
+    /// A codec for a track with these parameters, if there is one, that can give `channel`, or the mix of all.
+    fn new(parameters: &AudioCodecParameters, channel: Option<u32>) -> Option<Self> {
+        let adapted = adapt(parameters.clone(), channel);
         match caught(|| CODECS.make_audio_decoder(&adapted, &AudioDecoderOptions::default()))? {
-            Ok(decoder) => Some(Self::Symphonia(decoder, Vec::new())),
+            Ok(decoder) => {
+                let is_mixed = adapted.channels != parameters.channels;
+                let mixed = parameters.channels.as_ref().filter(|_| is_mixed).map_or(0, Channels::count) as u32;
+                Some(Self::Symphonia { decoder, planes: Vec::new(), mixed })
+            }
             Err(_) if parameters.codec == CODEC_ID_AAC => {
                 let config = parameters.extra_data.as_deref()?;
                 caught(|| Aac::new(config))?.map(|aac| Self::Aac(Box::new(aac)))
@@ -66,33 +85,42 @@ impl Codec {
         }
     }
 
-    /// Appends the sound in `packet` to `out` as mono, and tells its sample rate; `None` if it is damaged.
-    fn decode(&mut self, packet: &Packet, out: &mut Vec<f32>) -> Option<u32> {
+    /// Appends `channel` of the sound in `packet`, or the mix of all, to `out`; `None` if it is damaged.
+    fn decode(&mut self, packet: &Packet, channel: Option<u32>, out: &mut Vec<f32>) -> Option<Shape> {
         match self {
-            Self::Symphonia(decoder, planes) => {
+            Self::Symphonia { decoder, planes, mixed } => {
                 let sound = decoder.decode(packet).ok()?;
-                mix(&sound, planes, out);
-                Some(sound.spec().rate())
+                mix(&sound, planes, channel, out);
+                let channels = (sound.num_planes() as u32).max(*mixed);
+                Some(Shape { sample_rate: sound.spec().rate(), channels })
             }
-            Self::Aac(aac) => aac.decode(&packet.data, out),
+            Self::Aac(aac) => {
+                let (sample_rate, channels) = aac.decode(&packet.data, channel, out)?;
+                Some(Shape { sample_rate, channels })
+            }
         }
     }
 }
 
 impl Stream {
-    /// Finds the container and its first sound track.
+    /// Finds the container and its first sound track, of which only `channel` is wanted or the mix of all.
     ///
     /// # Errors
     /// `InvalidAudio` if there is none that can be decoded; `Internal` if `source` cannot be read.
-    pub(super) fn open(source: Box<dyn Source>, length: u64, gaps: Gaps) -> Result<Self> {
+    pub(super) fn open(source: Box<dyn Source>, length: u64, gaps: Gaps, channel: Option<u32>) -> Result<Self> {
         let source = Arc::new(Mutex::new(source));
         let container = probe(Input { source: Arc::clone(&source), length: Some(length) }).or_else(|failure| {
             // A file that was cut off may lead to places behind its end. Read as a stream, it does not.
             source.lock().map_or(Ok(()), |mut source| source.rewind()).map_err(unreadable)?;
             probe(Input { source, length: None }).map_err(|_| unknown_container(failure))
         })?;
-        let (track, codec) = choose_track(&*container)?;
-        Ok(Self { container, track, codec, gaps, skip: None, damaged: 0 })
+        let (track, codec) = choose_track(&*container, channel)?;
+        Ok(Self { container, track, codec, channel, channels: 0, gaps, skip: None, damaged: 0 })
+    }
+
+    /// How many channels the sound has: 0 until there was a packet, and from then on what the first one said.
+    pub(super) fn channels(&self) -> u32 {
+        self.channels
     }
 
     /// The silence that was added behind the sound, in samples at `sample_rate` hertz.
@@ -108,17 +136,21 @@ impl Stream {
     pub(super) fn decode(&mut self, out: &mut Vec<f32>) -> Result<Option<u32>> {
         while let Some(packet) = self.next_packet()? {
             let start = out.len();
-            let Some(Some(rate)) = caught(|| self.codec.decode(&packet, out)) else {
+            let Some(Some(shape)) = caught(|| self.codec.decode(&packet, self.channel, out)) else {
                 out.truncate(start);
                 self.damaged += 1;
                 continue;
             };
             self.damaged = 0;
+            let rate = shape.sample_rate;
             let skip = self.skip.get_or_insert_with(|| self.gaps.in_front(self.track, rate));
             let dropped = (*skip).min(out.len() - start);
             *skip -= dropped;
             out.drain(start..start + dropped);
             if out.len() > start {
+                if self.channels == 0 {
+                    self.channels = shape.channels;
+                }
                 return Ok(Some(rate));
             }
         }
@@ -136,7 +168,7 @@ impl Stream {
                 Err(Failure::IoError(error)) if error.kind() == io::ErrorKind::UnexpectedEof => break,
                 Err(Failure::IoError(error)) => return Err(unreadable(error)),
                 // Another stream follows in the same file.
-                Err(Failure::ResetRequired) => match choose_track(&*self.container) {
+                Err(Failure::ResetRequired) => match choose_track(&*self.container, self.channel) {
                     Ok((track, codec)) => (self.track, self.codec, self.skip) = (track, codec, None),
                     Err(_) => break,
                 },
@@ -190,13 +222,14 @@ impl MediaSource for Input {
 }
 
 /// The first sound track that can be decoded, the default one before all others.
-fn choose_track(container: &dyn FormatReader) -> Result<(u32, Codec)> {
+fn choose_track(container: &dyn FormatReader, channel: Option<u32>) -> Result<(u32, Codec)> {
     let is_sound = |track: &&Track| track.codec_params.as_ref().is_some_and(|codec| codec.is_audio());
     let default = container.default_track(TrackType::Audio);
     let mut has_sound = false;
     for track in default.into_iter().chain(container.tracks().iter().filter(is_sound)) {
         has_sound = true;
-        if let Some(codec) = track.codec_params.as_ref().and_then(|codec| codec.audio()).and_then(Codec::new) {
+        let parameters = track.codec_params.as_ref().and_then(|codec| codec.audio());
+        if let Some(codec) = parameters.and_then(|parameters| Codec::new(parameters, channel)) {
             return Ok((track.id, codec));
         }
     }
@@ -209,12 +242,12 @@ fn choose_track(container: &dyn FormatReader) -> Result<(u32, Codec)> {
 
 /// The same codec, such that its decoder takes it and gives what is wanted.
 ///
-/// Opus is decoded to mono at once, and [`Gaps`] drop what is in front: the decoder would look at the first packet only,
+/// Opus is decoded to mono at once unless one channel is wanted, and [`Gaps`] drop what is in front: the decoder would look at the first packet only,
 /// and does not know of edit lists. Of HE-AAC the core is decoded, which holds all that matters in speech.
-fn adapt(mut codec: AudioCodecParameters) -> AudioCodecParameters {
+fn adapt(mut codec: AudioCodecParameters, channel: Option<u32>) -> AudioCodecParameters {
     if codec.codec == CODEC_ID_OPUS {
         codec.extra_data = None;
-        if codec.channels.as_ref().is_some_and(|channels| channels.count() <= 2) {
+        if channel.is_none() && codec.channels.as_ref().is_some_and(|channels| channels.count() <= 2) {
             codec.with_channels(layouts::CHANNEL_LAYOUT_MONO);
         }
     } else if codec.codec == CODEC_ID_AAC
@@ -238,14 +271,23 @@ fn aac_core(config: &[u8]) -> Option<[u8; 2]> {
     is_usual.then(|| (LOW_COMPLEXITY << 11 | rate << 7 | channels << 3).to_be_bytes())
 }
 
-/// Appends the mean of all channels to `out`.
-fn mix(sound: &GenericAudioBufferRef<'_>, planes: &mut Vec<Vec<f32>>, out: &mut Vec<f32>) {
+/// Appends one channel to `out`, or the mean of all.
+fn mix(sound: &GenericAudioBufferRef<'_>, planes: &mut Vec<Vec<f32>>, channel: Option<u32>, out: &mut Vec<f32>) {
     if let GenericAudioBufferRef::F32(sound) = sound {
         let planes: Vec<&[f32]> = (0..sound.num_planes()).filter_map(|plane| sound.plane(plane)).collect();
-        mix_planes(&planes, out);
+        append(&planes, channel, out);
     } else {
         sound.copy_to_vecs_planar(planes);
-        mix_planes(&planes.iter().map(Vec::as_slice).collect::<Vec<_>>(), out);
+        append(&planes.iter().map(Vec::as_slice).collect::<Vec<_>>(), channel, out);
+    }
+}
+
+fn append(planes: &[&[f32]], channel: Option<u32>, out: &mut Vec<f32>) {
+    let Some(channel) = channel else { return mix_planes(planes, out) };
+    match planes.get(channel as usize) {
+        Some(plane) => out.extend_from_slice(plane),
+        // A later part of the file with fewer channels: this one is silent there, and the times stay right.
+        None => out.resize(out.len() + planes.first().map_or(0, |plane| plane.len()), 0.0),
     }
 }
 

@@ -21,9 +21,9 @@ pub(super) struct Cutter {
 }
 
 impl Cutter {
-    /// Begins to read `source` for `chunker`.
-    pub(super) fn open(source: Box<dyn Source>, chunker: Chunker) -> Result<Self> {
-        let blocks = Box::new(Decoder::open(source)?);
+    /// Begins to read `source`, or one channel of it, for `chunker`.
+    pub(super) fn open(source: Box<dyn Source>, channel: Option<u32>, chunker: Chunker) -> Result<Self> {
+        let blocks = Box::new(Decoder::open_channel(source, channel)?);
         Ok(Self { blocks, resampler: None, chunker, at_end: false })
     }
 
