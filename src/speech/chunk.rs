@@ -32,8 +32,12 @@ pub(super) const OVERLAP: u64 = seconds(1);
 /// Voices that pause for less go on, as far as the audit is concerned.
 const BREATH: u64 = SPEECH_SAMPLE_RATE as u64 / 4;
 
-/// From this mean probability on a stretch is surely speech.
-const SURELY_SPEECH: f32 = 0.7;
+/// From this mean probability on a stretch is surely speech. Measured: voices are at 0.84 and more, music is at 0.58 to
+/// 0.81, tones are at 0.77 to 0.82 and noises below 0.52.
+const SURELY_SPEECH: f32 = 0.82;
+
+/// Shorter noises belong to the speech around them.
+const LEAST_NOISE: u64 = SPEECH_SAMPLE_RATE as u64 / 2;
 
 /// Shorter pauses stay as they are.
 const LONGEST_PAUSE: u64 = seconds(2);
@@ -71,7 +75,7 @@ impl Default for EndpointerOptions {
     /// For files: rather too much speech than too little.
     fn default() -> Self {
         Self {
-            begin: 0.4,
+            begin: 0.5,
             end: 0.25,
             shortest_speech: Duration::from_millis(48),
             silence: Duration::from_millis(400),
@@ -113,10 +117,13 @@ struct Voiced {
     frames: u32,
 }
 
-impl Voiced {
-    fn is_surely_speech(&self) -> bool {
-        self.probability >= SURELY_SPEECH * self.frames as f32
-    }
+/// A stretch of a file in which somebody may speak.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Voice {
+    /// In samples of the file.
+    pub(super) place: Range<u64>,
+    /// Whether it is surely speech; otherwise it may be music or noise.
+    pub(super) is_sure: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -211,14 +218,21 @@ impl Endpointer {
         }
     }
 
-    /// Where somebody surely speaks within `place`; what lies before it is forgotten.
-    fn surely_speech(&mut self, place: &Range<u64>) -> Vec<Range<u64>> {
+    /// The voices within `place`; what lies before it is forgotten.
+    fn take_voices(&mut self, place: &Range<u64>) -> Vec<Voice> {
         while self.voiced.front().is_some_and(|voiced| voiced.place.end <= place.start) {
             self.voiced.pop_front();
         }
-        let within = |voiced: &Voiced| voiced.place.start.max(place.start)..voiced.place.end.min(place.end);
-        let sure = self.voiced.iter().filter(|voiced| voiced.is_surely_speech());
-        sure.map(within).filter(|place| place.start < place.end).collect()
+        self.voices(place)
+    }
+
+    fn voices(&self, place: &Range<u64>) -> Vec<Voice> {
+        let within = |voiced: &Voiced| Voice {
+            place: voiced.place.start.max(place.start)..voiced.place.end.min(place.end),
+            is_sure: voiced.probability >= SURELY_SPEECH * voiced.frames as f32,
+        };
+        let voices = self.voiced.iter().map(within);
+        voices.filter(|voice| voice.place.start < voice.place.end).collect()
     }
 
     fn begin(&mut self, since: u64, found: &mut Vec<Boundary>) {
@@ -241,8 +255,8 @@ pub struct Piece {
     pub audio: Arc<Pcm>,
     /// The parts of the file that follow each other in `audio`, in samples.
     parts: Vec<Range<u64>>,
-    /// Where in the file somebody surely speaks, as far as this piece is to tell what.
-    voiced: Vec<Range<u64>>,
+    /// Where in the file somebody may speak, as far as this piece is to tell what.
+    voices: Vec<Voice>,
     /// Where speech had to be cut because there was no pause; the next piece goes on from there.
     pub(super) cut: Option<Cut>,
 }
@@ -265,7 +279,8 @@ impl Piece {
     /// Where in the file somebody surely speaks, as far as this piece is to tell what.
     pub(super) fn voiced(&self) -> Vec<Range<Duration>> {
         let time = |sample| samples_to_duration(sample, SPEECH_SAMPLE_RATE);
-        self.voiced.iter().map(|place| time(place.start)..time(place.end)).collect()
+        let sure = self.voices.iter().filter(|voice| voice.is_sure).map(|voice| &voice.place);
+        sure.map(|place| time(place.start)..time(place.end)).collect()
     }
 
     /// The sound of the file in `span` and up to `margin` around it, as a piece of its own; `None` where this piece
@@ -279,7 +294,7 @@ impl Piece {
                 let from = (offset + wanted.start - part.start) as usize;
                 let samples = self.audio.samples[from..from + (wanted.end - wanted.start) as usize].to_vec();
                 let audio = Arc::new(Pcm::new(samples, SPEECH_SAMPLE_RATE));
-                return Some(Piece { audio, parts: vec![wanted], voiced: Vec::new(), cut: None });
+                return Some(Piece { audio, parts: vec![wanted], voices: Vec::new(), cut: None });
             }
             offset += part.end - part.start;
         }
@@ -433,7 +448,9 @@ impl Chunker {
                 Boundary::End(end) => {
                     self.cut(*end, pieces);
                     if let Some(begin) = self.open.take() {
-                        self.pack(begin..*end, pieces);
+                        for part in self.speech_and_the_rest(begin..*end) {
+                            self.pack(part, pieces);
+                        }
                     }
                 }
             }
@@ -447,6 +464,10 @@ impl Chunker {
 
     /// Adds an utterance to the ones that wait, or sends those off first when there is no room for it.
     fn pack(&mut self, utterance: Range<u64>, pieces: &mut Vec<Piece>) {
+        // What may be noise or music is recognised apart, where it cannot lead the engine astray.
+        if self.packed.last().is_some_and(|packed| self.is_surely_speech(packed) != self.is_surely_speech(&utterance)) {
+            self.flush(pieces);
+        }
         self.packed.push(utterance);
         if length(&self.parts(&self.packed)) > LONGEST
             && self.packed.len() > 1
@@ -455,6 +476,26 @@ impl Chunker {
             self.flush(pieces);
             self.packed.push(last);
         }
+    }
+
+    /// Divides an utterance where a longer stretch of noise or music, after which somebody speaks, begins or ends.
+    fn speech_and_the_rest(&self, utterance: Range<u64>) -> Vec<Range<u64>> {
+        let voices = self.endpointer.as_ref().map_or_else(Vec::new, |it| it.voices(&utterance));
+        let is_noise = |voice: &Voice| !voice.is_sure && voice.place.end - voice.place.start >= LEAST_NOISE;
+        let changes = voices.windows(2).filter(|pair| is_noise(&pair[0]) != is_noise(&pair[1]));
+        let mut parts = Vec::new();
+        let mut start = utterance.start;
+        for pair in changes {
+            let middle = (pair[0].place.end + pair[1].place.start) / 2;
+            parts.push(start..middle);
+            start = middle;
+        }
+        parts.push(start..utterance.end);
+        parts
+    }
+
+    fn is_surely_speech(&self, place: &Range<u64>) -> bool {
+        self.endpointer.as_ref().is_none_or(|it| it.voices(place).iter().any(|voice| voice.is_sure))
     }
 
     fn cut_long_speech(&mut self, pieces: &mut Vec<Piece>) {
@@ -506,11 +547,11 @@ impl Chunker {
             samples.extend_from_slice(&self.buffer[from..to]);
         }
         let telling = self.told..end;
-        let voiced = self.endpointer.as_mut().map_or_else(Vec::new, |it| it.surely_speech(&telling));
+        let voices = self.endpointer.as_mut().map_or_else(Vec::new, |it| it.take_voices(&telling));
         self.told = end;
         let has = |sample: &u64| parts.iter().any(|part| part.contains(sample));
-        let voiced = voiced.into_iter().filter(|place| has(&place.start)).collect();
-        pieces.push(Piece { audio: Arc::new(Pcm::new(samples, SPEECH_SAMPLE_RATE)), parts, voiced, cut });
+        let voices = voices.into_iter().filter(|voice| has(&voice.place.start)).collect();
+        pieces.push(Piece { audio: Arc::new(Pcm::new(samples, SPEECH_SAMPLE_RATE)), parts, voices, cut });
     }
 
     /// The parts of the stream that hold `utterances`: pauses between them stay, or are shortened when long.
@@ -614,7 +655,7 @@ mod tests {
         let pieces = cut(&file, 8192);
         assert_faithful(&pieces, &file);
         assert!(pieces.len() >= 4 && pieces.len() <= 5, "{}", pieces.len());
-        let told: u64 = pieces.iter().flat_map(|piece| &piece.voiced).map(|place| place.end - place.start).sum();
+        let told: u64 = pieces.iter().flat_map(Piece::voiced).map(|place| samples_in(place.end - place.start)).sum();
         assert!((90 * 16_000..=100 * 16_000).contains(&told), "{told} samples are surely speech");
         let seams = pieces.windows(2).map(|pair| (pair[0].parts[0].end, pair[1].parts[0].start));
         assert!(seams.clone().all(|(end, start)| end - start == 2 * OVERLAP || end == start));
@@ -640,7 +681,7 @@ mod tests {
         let second = u64::from(SPEECH_SAMPLE_RATE);
         let audio = Arc::new(Pcm::new(vec![0.0; 4 * second as usize], SPEECH_SAMPLE_RATE));
         let parts = vec![10 * second..12 * second, 20 * second..22 * second];
-        let piece = Piece { audio, parts, voiced: Vec::new(), cut: None };
+        let piece = Piece { audio, parts, voices: Vec::new(), cut: None };
         let ms = Duration::from_millis;
         let word =
             |start, end| Word { text: "x".into(), start: ms(start), end: ms(end), confidence: 1.0, speaker: None };

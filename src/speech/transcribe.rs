@@ -308,6 +308,9 @@ impl Recognizer {
         let mut transcript = receive(answer).await?;
         piece.to_file_times(&mut transcript);
         transcript.report.pieces += 1;
+        if options.guard && self.request.stages.cut {
+            audit::disbelieve(&piece.voiced(), &mut transcript);
+        }
         if self.audits() {
             self.audit(&piece, &mut transcript, options).await?;
         }

@@ -37,15 +37,12 @@ pub(super) struct Choice {
 impl Rules<'_> {
     /// The token after `so_far`; `logits` are the model's for it and are used up.
     pub(super) fn choose(&self, so_far: &[i32], logits: &mut [f32], random: &mut Random) -> Choice {
-        if self.temperature > 0.0 {
-            logits.iter_mut().for_each(|logit| *logit /= self.temperature);
-        }
         self.rule_out(so_far, logits);
         to_log_probabilities(logits);
         self.prefer_times(logits);
         let heard = self.heard(logits);
         let token = match self.temperature > 0.0 {
-            true => random.draw(logits),
+            true => random.draw(logits, self.temperature),
             false => most_likely(logits),
         };
         Choice { token: token as i32, logprob: logits[token], heard }
@@ -160,12 +157,15 @@ impl Random {
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// An index by its probability.
-    fn draw(&mut self, log_probabilities: &[f32]) -> usize {
-        let total: f64 = log_probabilities.iter().map(|value| f64::from(value.exp())).sum();
+    /// An index by its probability, sharpened by a `temperature` below 1. The figures of the text stay those of the
+    /// model itself: sharpened ones would make a guess look sure.
+    fn draw(&mut self, log_probabilities: &[f32], temperature: f32) -> usize {
+        let best = maximum(log_probabilities);
+        let weight = |value: &f32| f64::from(((value - best) / temperature).exp());
+        let total: f64 = log_probabilities.iter().map(weight).sum();
         let mut left = self.next() * total;
         for (index, value) in log_probabilities.iter().enumerate() {
-            left -= f64::from(value.exp());
+            left -= weight(value);
             if left < 0.0 && *value > f32::NEG_INFINITY {
                 return index;
             }
@@ -234,12 +234,16 @@ mod tests {
     fn chance_is_the_same_every_time_and_follows_the_odds() {
         let draws = |seed_steps: usize| {
             let mut random = Random::new();
-            (0..seed_steps).map(|_| random.draw(&[0.75f32.ln(), 0.25f32.ln(), f32::NEG_INFINITY])).collect::<Vec<_>>()
+            (0..seed_steps)
+                .map(|_| random.draw(&[0.75f32.ln(), 0.25f32.ln(), f32::NEG_INFINITY], 1.0))
+                .collect::<Vec<_>>()
         };
         let (first, second) = (draws(1000), draws(1000));
         assert_eq!(first, second);
         let share = first.iter().filter(|index| **index == 0).count();
         assert!((700..800).contains(&share) && !first.contains(&2), "{share}");
+        let cold = choose(&[20, 4], &[(5, 9.0), (6, 8.0)], 0.1);
+        assert_eq!(cold, choose(&[20, 4], &[(5, 9.0), (6, 8.0)], 0.0), "its figures are not sharpened");
     }
 
     #[test]

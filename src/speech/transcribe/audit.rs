@@ -1,6 +1,9 @@
-//! Whether all speech has become text: stretches where somebody speaks for a second or longer and no word lies.
+//! Whether all speech has become text, and all text is speech.
+//!
+//! Stretches where somebody speaks for a second or longer and no word lies are gaps. Text where nobody surely speaks is
+//! believed only when the engine is sure of it: the two listen in different ways and are seldom wrong together.
 
-use crate::transcript::{Coverage, Segment, Word};
+use crate::transcript::{Coverage, Doubt, Dropped, Segment, Transcript, Word};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -13,6 +16,33 @@ const AROUND_WORD: Duration = Duration::from_millis(250);
 /// Nobody takes longer to say a word of so many letters; what an engine stretches beyond is not covered by it.
 const WORD_TAKES: Duration = Duration::from_millis(800);
 const LETTER_TAKES: Duration = Duration::from_millis(120);
+
+/// Where nobody surely speaks, text below this mean log-probability is not believed. Measured: text in music and noise is
+/// at -0.48 and below.
+const DOUBTFUL: f32 = -0.4;
+
+/// Leaves out the text that lies outside of `voiced` and that the engine is not sure of, and notes it.
+pub(super) fn disbelieve(voiced: &[Range<Duration>], transcript: &mut Transcript) {
+    let is_heard = |segment: &Segment| {
+        let spoken: Duration = voiced.iter().map(|place| shared(place, &(segment.start..segment.end))).sum();
+        spoken * 4 >= segment.end.saturating_sub(segment.start)
+    };
+    let (kept, doubtful) = std::mem::take(&mut transcript.segments)
+        .into_iter()
+        .partition(|segment| segment.avg_logprob >= DOUBTFUL || is_heard(segment));
+    transcript.segments = kept;
+    let doubtful: Vec<Segment> = doubtful;
+    transcript.report.dropped.extend(doubtful.into_iter().map(|segment| Dropped {
+        start: segment.start,
+        end: segment.end,
+        text: segment.text,
+        reason: Doubt::NoSpeech,
+    }));
+}
+
+fn shared(one: &Range<Duration>, other: &Range<Duration>) -> Duration {
+    one.end.min(other.end).saturating_sub(one.start.max(other.start))
+}
 
 /// The stretches of `voiced` that none of `segments` covers. Both must be in order.
 pub(super) fn gaps(voiced: &[Range<Duration>], segments: &[Segment]) -> Vec<Range<Duration>> {
@@ -88,6 +118,20 @@ mod tests {
         assert_eq!(gaps(&voiced, &[]), [ms(0..2000), ms(3000..6000)]);
         let coverage = coverage(&voiced, gaps(&voiced, &segments));
         assert_eq!((coverage.speech, coverage.covered), (Duration::from_millis(5900), Duration::from_millis(3750)));
+    }
+
+    #[test]
+    fn text_where_nobody_speaks_needs_a_sure_engine() {
+        let unsure = |segment: Segment| Segment { avg_logprob: -0.6, ..segment };
+        let segments = vec![
+            unsure(said(&[("spoken", 0..900)])),
+            unsure(said(&[("invented", 3000..3900)])),
+            said(&[("whispered", 4000..4900)]),
+        ];
+        let mut transcript = Transcript { segments, ..Transcript::default() };
+        disbelieve(&[ms(0..1000)], &mut transcript);
+        assert_eq!(transcript.text(), "spoken whispered");
+        assert_eq!(transcript.report.dropped[0].text, "invented");
     }
 
     #[test]
