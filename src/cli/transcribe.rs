@@ -7,6 +7,7 @@ use crate::engine::{TranscribeOptions, TranscriberPool};
 use crate::error::{Error, Kind, Result};
 use crate::models::catalog::ModelTask;
 use crate::speech::transcribe::{Request, transcribe};
+use crate::subtitle::{self, Style};
 use crate::transcript::Transcript;
 use clap::{Args, ValueEnum};
 use futures::TryStreamExt;
@@ -124,8 +125,8 @@ fn write_result(
 ) -> Result<()> {
     let (text, extension) = match args.format {
         Format::Text => (transcript.text() + "\n", "txt"),
-        Format::Srt => (transcript.to_srt(), "srt"),
-        Format::Vtt => (transcript.to_vtt(), "vtt"),
+        Format::Srt => (subtitle::srt(transcript, &Style::default()), "srt"),
+        Format::Vtt => (subtitle::vtt(transcript, &Style::default()), "vtt"),
         Format::Json => (format!("{:#}\n", as_json(transcript, *duration)), "json"),
     };
     let Some(folder) = &args.output_dir else { return print(out, &text) };
