@@ -98,12 +98,16 @@ impl Fakes {
     }
 }
 
-/// Hears one word in every piece of audio. The prompt is its order; `options` makes it say what it was asked for.
+/// Hears one word in every piece of audio. The prompt is its order; `options` makes it say what it was asked for,
+/// `nothing` makes it deaf.
 struct Ears(Fakes);
 
 impl Transcriber for Ears {
     fn transcribe(&mut self, audio: &Pcm, options: &TranscribeOptions, cancel: &Cancel<'_>) -> Result<Transcript> {
         self.0.obey(options.prompt.as_deref().unwrap_or_default(), cancel)?;
+        if options.prompt.as_deref() == Some("nothing") {
+            return Ok(Transcript::default());
+        }
         let (start, end) = (Duration::ZERO, audio.duration());
         let text = match options.prompt.as_deref() {
             Some("options") => format!(

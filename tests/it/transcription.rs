@@ -182,6 +182,11 @@ async fn what_is_wrong_is_named() {
         (Form::file(&wav).with("max_line_width", "20"), "max_line_width"),
         (Form::file(&wav).with("response_format", "srt").with("max_line_count", "0"), "max_line_count"),
         (Form::file(&wav).with("strict", "true").with("audit", "false"), "strict"),
+        (Form::file(&wav).with("strict", "true").with("vad", "false"), "strict"),
+        (
+            Form::file(&wav).with("stream", "true").with("model", "gpt-transcribe").with("multichannel", "1"),
+            "multichannel",
+        ),
         (Form::file(&wav).with("guard", "maybe"), "guard"),
         (Form::file(&wav).with("audio_url", "http://example.com/a.wav"), "audio_url"),
         (Form::file(&wav).with("input_audio[data]", "AAAA"), "input_audio"),

@@ -200,3 +200,69 @@ async fn translations_have_every_format_but_one() {
     let (status, error) = error_of(send("diarized_json").await).await;
     assert_eq!((status.as_u16(), &error["param"]), (400, &json!("response_format")));
 }
+
+#[tokio::test]
+async fn every_answer_says_how_much_of_the_speech_it_holds() {
+    let app = TestApp::start().await;
+    let sound = app.speak(SENTENCE, "wav").await;
+    for format in ["json", "text", "srt", "vtt", "verbose_json"] {
+        let response = app.transcribe(Form::file(&sound).with("response_format", format)).await;
+        let header = response.headers()["x-mynah-coverage"].to_str().expect("text").to_owned();
+        assert!(header.starts_with("speech=") && header.ends_with("; gaps=0"), "{format}: {header}");
+        if format == "verbose_json" {
+            let body = json_of(response).await;
+            assert!(body["coverage"]["speech_seconds"].as_f64().is_some_and(|seconds| seconds > 2.0), "{body}");
+            assert_eq!((&body["coverage"]["gaps"], &body["x_mynah"]["pieces"]), (&json!([]), &json!(1)));
+        }
+    }
+    let unchecked = app.transcribe(Form::file(&sound).with("audit", "false")).await;
+    assert!(!unchecked.headers().contains_key("x-mynah-coverage"));
+}
+
+#[tokio::test]
+async fn speech_without_text_is_reported_and_with_strict_a_failure() {
+    let app = TestApp::start().await;
+    let sound = app.speak(SENTENCE, "wav").await;
+    let form = |strict: &str| {
+        let form = Form::default().with("model", "fake-ears").with("prompt", "nothing").with("strict", strict);
+        form.with_file(&sound)
+    };
+    let body = json_of(app.transcribe(form("false").with("response_format", "verbose_json")).await).await;
+    assert_eq!((&body["text"], body["coverage"]["gaps"].as_array().map(Vec::len)), (&json!(""), Some(1)));
+    let (status, error) = error_of(app.transcribe(form("true")).await).await;
+    assert_eq!((status.as_u16(), &error["code"]), (422, &json!("incomplete_transcript")));
+    assert!(error["message"].as_str().is_some_and(|message| message.contains(" s.")), "{error}");
+    let told = events(app.transcribe(form("false").with("stream", "true")).await).await;
+    assert_eq!(told[0]["coverage"]["gaps"].as_array().map(Vec::len), Some(1), "{told:?}");
+    let response = app.transcribe(form("true").with("stream", "true")).await;
+    let body = response.text().await.expect("a body");
+    assert!(body.contains("incomplete_transcript") && !body.contains("transcript.text.done"), "{body}");
+}
+
+/// What is said in `left` and, where that is over, in `right`, in two channels.
+fn stereo(left: &[u8], right: &[u8]) -> Vec<u8> {
+    let samples = |wav: &[u8]| {
+        let reader = hound::WavReader::new(std::io::Cursor::new(wav.to_vec())).expect("a WAV file");
+        (reader.spec(), reader.into_samples::<i16>().map(|it| it.expect("a sample")).collect::<Vec<_>>())
+    };
+    let ((spec, left), (_, right)) = (samples(left), samples(right));
+    let mut out = std::io::Cursor::new(Vec::new());
+    let mut writer = hound::WavWriter::new(&mut out, hound::WavSpec { channels: 2, ..spec }).expect("a writer");
+    let pairs = left.iter().map(|sample| (*sample, 0)).chain(right.iter().map(|sample| (0, *sample)));
+    pairs.flat_map(|(left, right)| [left, right]).for_each(|it| writer.write_sample(it).expect("a sample"));
+    writer.finalize().expect("a file");
+    out.into_inner()
+}
+
+#[tokio::test]
+async fn channels_are_transcribed_apart_and_put_in_order() {
+    let app = TestApp::start().await;
+    let sound = stereo(&app.speak(SENTENCE, "wav").await, &app.speak("Hello world.", "wav").await);
+    let form = Form::file(&sound).with("response_format", "verbose_json").with("multichannel", "true");
+    let body = json_of(app.transcribe(form).await).await;
+    let segments = body["segments"].as_array().expect("segments");
+    let told: Vec<_> = segments.iter().map(|it| (it["channel"].as_u64(), it["text"].as_str())).collect();
+    assert_eq!(told, [(Some(0), Some(&*format!(" {SENTENCE}"))), (Some(1), Some(" Hello world."))]);
+    let mono = json_of(app.transcribe(Form::file(&sound).with("response_format", "verbose_json")).await).await;
+    assert!(mono["segments"][0].get("channel").is_none());
+}

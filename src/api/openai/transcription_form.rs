@@ -168,12 +168,15 @@ fn streams(form: &Form, task: Task, id: &str, format: ResponseFormat) -> Result<
 fn stages(form: &Form, app: &App) -> Result<(Stages, bool)> {
     let defaults = &app.config.transcription;
     let strict = flag(form, "strict")?.unwrap_or(false);
-    let audit = flag(form, "audit")?;
-    if strict && audit == Some(false) {
-        return Err(invalid("strict", "strict=true needs the audit: leave `audit` out."));
+    let (cut, audit) = (flag(form, "vad")?, flag(form, "audit")?);
+    if strict && (cut == Some(false) || audit == Some(false)) {
+        return Err(invalid(
+            "strict",
+            "strict=true needs the search for speech and its audit: leave `vad` and `audit` out.",
+        ));
     }
-    let cut = flag(form, "vad")?.unwrap_or(defaults.vad);
-    Ok((Stages { cut, audit: strict || audit.unwrap_or(defaults.audit) }, strict))
+    let stage = |asked: Option<bool>, default: bool| asked.unwrap_or(default || strict);
+    Ok((Stages { cut: stage(cut, defaults.vad), audit: stage(audit, defaults.audit) }, strict))
 }
 
 fn wanted(
