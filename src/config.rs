@@ -413,6 +413,20 @@ mod tests {
     }
 
     #[test]
+    fn what_transcription_and_fetching_do_can_be_set() {
+        let variables = environment(&[
+            ("MYNAH_LIMITS__ALLOW_PRIVATE_URLS", "true"),
+            ("MYNAH_LIMITS__FETCH_SECONDS", "5"),
+            ("MYNAH_TRANSCRIPTION__GUARD", "off"),
+        ]);
+        let config = Config::load(None, variables, Vec::new()).expect("all values are good");
+        assert!(config.limits.allow_private_urls && !config.transcription.guard && config.transcription.vad);
+        assert_eq!(config.limits.fetch_seconds, 5);
+        let error = Config::load(None, environment(&[("MYNAH_LIMITS__FETCH_SECONDS", "0")]), Vec::new());
+        assert!(error.expect_err("no time at all").message().contains("fetch_seconds"));
+    }
+
+    #[test]
     fn a_wrong_value_names_where_it_came_from() {
         let variables = environment(&[("MYNAH_SERVER__PORT", "eighty")]);
         let error = Config::load(None, variables, Vec::new()).expect_err("not a port");

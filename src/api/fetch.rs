@@ -12,6 +12,7 @@ use reqwest::{Client, Response, StatusCode, Url, header};
 use std::error::Error as StdError;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Redirects followed for one recording.
@@ -34,7 +35,8 @@ pub async fn fetch(address: &str, param: &'static str, config: &Config) -> Resul
     }
     let url = Url::parse(address).map_err(|_| Error::invalid(param, format!("`{param}` is not a web address.")))?;
     let allowed = if config.limits.allow_private_urls { |_| true } else { is_public };
-    let fetch = Fetch { client: client(allowed)?, allowed, param, config };
+    let client = shared_client(usize::from(config.limits.allow_private_urls), allowed)?;
+    let fetch = Fetch { client, allowed, param, config };
     let seconds = config.limits.fetch_seconds;
     let late = |_| fetch.refused(format!("did not arrive within {seconds} seconds"));
     tokio::time::timeout(Duration::from_secs(seconds), fetch.run(url)).await.map_err(late)?
@@ -43,6 +45,16 @@ pub async fn fetch(address: &str, param: &'static str, config: &Config) -> Resul
 /// Which addresses may be fetched from.
 type Allowed = fn(IpAddr) -> bool;
 
+/// A client is made once, because reading the certificates of the system takes longer than a small download.
+fn shared_client(kind: usize, allowed: Allowed) -> Result<Client> {
+    static CLIENTS: [OnceLock<Client>; 2] = [OnceLock::new(), OnceLock::new()];
+    match CLIENTS[kind].get() {
+        Some(client) => Ok(client.clone()),
+        None => client(allowed).map(|client| CLIENTS[kind].get_or_init(|| client).clone()),
+    }
+}
+
+/// A client that remembers nothing between two recordings, not even a connection.
 fn client(allowed: Allowed) -> Result<Client> {
     // Fails only when it has been installed already, which is just as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -51,6 +63,7 @@ fn client(allowed: Allowed) -> Result<Client> {
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .no_proxy()
+        .pool_max_idle_per_host(0)
         .connect_timeout(CONNECT_TIMEOUT)
         .dns_resolver(Guard { allowed });
     builder.build().map_err(|e| {

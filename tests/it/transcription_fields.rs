@@ -170,6 +170,18 @@ async fn a_stream_that_cannot_begin_is_an_ordinary_failure() {
 }
 
 #[tokio::test]
+async fn a_stream_begins_before_a_slow_engine_is_done() {
+    let app = TestApp::start().await;
+    let sound = app.speak(SENTENCE, "wav").await;
+    let form = Form::default().with("model", "fake-ears").with("prompt", "hold").with("stream", "true");
+    app.fakes.hold();
+    let response = app.transcribe(form.with_file(&sound)).await;
+    assert_eq!((response.status().as_u16(), app.fakes.inside()), (200, 1), "the engine still holds the request");
+    app.fakes.release();
+    assert_eq!(events(response).await.last().expect("done")["text"], "Heard.");
+}
+
+#[tokio::test]
 async fn formats_that_cannot_be_streamed_say_so() {
     let app = TestApp::start().await;
     let sound = app.speak("Hello world.", "wav").await;

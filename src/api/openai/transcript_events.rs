@@ -125,3 +125,59 @@ fn frame(event: &Result<Value>) -> Event {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::openai::speaker_names::SpeakerNames;
+    use crate::api::openai::transcript_body::ResponseFormat;
+    use crate::api::openai::usage::Usage;
+    use crate::engine::Task;
+    use crate::transcript::Speaker;
+
+    fn piece(said: &[(&str, u32)], finished: bool) -> Progress {
+        let segment = |(text, speaker): &(&str, u32)| Segment {
+            text: (*text).into(),
+            speaker: Some(Speaker::Unknown(*speaker)),
+            ..Segment::default()
+        };
+        let segments = said.iter().map(segment).collect();
+        let until = Duration::from_secs(1);
+        Progress { transcript: Transcript { segments, ..Transcript::default() }, until, finished }
+    }
+
+    fn told(format: ResponseFormat, names: Option<SpeakerNames>) -> Vec<Value> {
+        let (task, usage) = (Task::Transcribe, Usage::tokens(None));
+        let wanted = Wanted { format, task, segments: true, words: false, logprobs: false, layout: None, names, usage };
+        let mut teller = Teller::new(wanted, |_| Ok(()));
+        let pieces = [piece(&[("Hi.", 0), ("Ready?", 0)], false), piece(&[], false), piece(&[("Sure.", 1)], true)];
+        pieces.into_iter().flat_map(|piece| teller.tell(piece).expect("nothing is missing")).collect()
+    }
+
+    fn assert_deltas_add_up(events: &[Value]) {
+        let deltas: String = events.iter().filter_map(|event| event["delta"].as_str()).collect();
+        let done = events.last().expect("an event");
+        assert_eq!((&done["type"], &done["text"]), (&json!("transcript.text.done"), &json!(deltas)));
+    }
+
+    #[test]
+    fn every_segment_is_a_delta() {
+        let events = told(ResponseFormat::Json, None);
+        let deltas: Vec<_> = events.iter().filter_map(|event| event["delta"].as_str()).collect();
+        assert_eq!(deltas, ["Hi.", " Ready?", " Sure."]);
+        assert!(events[0].get("segment_id").is_none());
+        assert_deltas_add_up(&events);
+    }
+
+    #[test]
+    fn segments_follow_their_deltas_when_speakers_are_told_apart() {
+        let events = told(ResponseFormat::DiarizedJson, Some(SpeakerNames::Letters(Vec::new())));
+        let types: Vec<_> = events.iter().filter_map(|event| event["type"].as_str()).collect();
+        let (delta, segment) = ("transcript.text.delta", "transcript.text.segment");
+        assert_eq!(types, [delta, segment, delta, segment, delta, segment, "transcript.text.done"]);
+        assert_eq!((&events[4]["segment_id"], &events[5]["id"]), (&json!("seg_003"), &json!("seg_003")));
+        assert_eq!((&events[5]["speaker"], &events[4]["delta"]), (&json!("B"), &json!("\nB: Sure.")));
+        assert_eq!(events[6]["text"], "A: Hi. Ready?\nB: Sure.");
+        assert_deltas_add_up(&events);
+    }
+}
