@@ -6,14 +6,15 @@ use crate::audio::decode::{Decoder, Source};
 use crate::engine::TranscriberPool;
 use crate::error::{Error, Result};
 use crate::transcript::{Speaker, Transcript};
-use futures::future::try_join_all;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The most channels that are transcribed apart.
 pub const MAX_CHANNELS: u32 = 16;
 
-/// Transcribes every channel of a recording by itself, all at the same time. `open` is called once for every channel
+/// Transcribes every channel of a recording by itself, as many at the same time as the pool has slots: more would only
+/// fill its queue. `open` is called once for every channel
 /// and once before that, to count them. The segments say which channel they are of.
 ///
 /// # Errors
@@ -41,7 +42,9 @@ pub async fn transcribe_channels(
             Ok::<_, Error>((transcript, duration))
         }
     });
-    let (transcripts, durations): (Vec<_>, Vec<_>) = try_join_all(channels).await?.into_iter().unzip();
+    let at_once = pool.slots().max(1);
+    let done: Vec<(Transcript, Duration)> = stream::iter(channels).buffered(at_once).try_collect().await?;
+    let (transcripts, durations): (Vec<_>, Vec<_>) = done.into_iter().unzip();
     Ok((transcripts, durations.into_iter().max().unwrap_or_default()))
 }
 
