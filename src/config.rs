@@ -27,6 +27,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// How much one request may ask for.
     pub limits: LimitsConfig,
+    /// How recordings are transcribed when a request does not say so.
+    pub transcription: TranscriptionConfig,
     /// What is logged and how.
     pub log: LogConfig,
 }
@@ -155,6 +157,13 @@ pub struct LimitsConfig {
     pub upload_bytes: u64,
     /// Uploads up to this size stay in memory; larger ones go to a temporary file.
     pub spool_bytes: u64,
+    /// The most text in one request, in bytes; sound sent as base64 counts as text.
+    pub inline_bytes: u64,
+    /// How long fetching a recording from a web address may take, in seconds.
+    pub fetch_seconds: u64,
+    /// Also fetches from private, link-local and loopback addresses: whoever may use the server can then reach every
+    /// service that the server can.
+    pub allow_private_urls: bool,
     /// The longest text to speak in one request, in characters.
     pub input_chars: usize,
     /// Requests that may be in progress at once; more get a 429.
@@ -163,7 +172,35 @@ pub struct LimitsConfig {
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        Self { upload_bytes: 1 << 30, spool_bytes: 4 << 20, input_chars: 4096, concurrent_requests: 512 }
+        Self {
+            upload_bytes: 1 << 30,
+            spool_bytes: 4 << 20,
+            inline_bytes: 64 << 20,
+            fetch_seconds: 120,
+            allow_private_urls: false,
+            input_chars: 4096,
+            concurrent_requests: 512,
+        }
+    }
+}
+
+/// How recordings are transcribed when a request does not say so. Requests have fields of the same names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TranscriptionConfig {
+    /// Finds the speech and recognises nothing else.
+    pub vad: bool,
+    /// Looks for speech that got no text, and recognises it once more.
+    pub audit: bool,
+    /// Decodes doubtful results again, and leaves out what stays doubtful.
+    pub guard: bool,
+    /// Works on short pieces as what they are, which is faster, and not as 30 s.
+    pub short_context: bool,
+}
+
+impl Default for TranscriptionConfig {
+    fn default() -> Self {
+        Self { vad: true, audit: true, guard: true, short_context: true }
     }
 }
 
@@ -262,6 +299,9 @@ impl Config {
         }
         if self.engine.queue == 0 || self.limits.concurrent_requests == 0 {
             return Err(broken("engine.queue and limits.concurrent_requests must be at least 1".into()));
+        }
+        if self.limits.fetch_seconds == 0 {
+            return Err(broken("limits.fetch_seconds must be at least 1".into()));
         }
         Ok(self)
     }
@@ -370,6 +410,20 @@ mod tests {
         assert_eq!(config.auth.keys, [Secret::new("123"), Secret::new("abc")]);
         assert_eq!(config.models.pinned, ["mynah-demo.en"]);
         assert_eq!(config.log.format, LogFormat::Json);
+    }
+
+    #[test]
+    fn what_transcription_and_fetching_do_can_be_set() {
+        let variables = environment(&[
+            ("MYNAH_LIMITS__ALLOW_PRIVATE_URLS", "true"),
+            ("MYNAH_LIMITS__FETCH_SECONDS", "5"),
+            ("MYNAH_TRANSCRIPTION__GUARD", "off"),
+        ]);
+        let config = Config::load(None, variables, Vec::new()).expect("all values are good");
+        assert!(config.limits.allow_private_urls && !config.transcription.guard && config.transcription.vad);
+        assert_eq!(config.limits.fetch_seconds, 5);
+        let error = Config::load(None, environment(&[("MYNAH_LIMITS__FETCH_SECONDS", "0")]), Vec::new());
+        assert!(error.expect_err("no time at all").message().contains("fetch_seconds"));
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! | module | what it answers |
 //! |---|---|
 //! | [`error`] | what went wrong, and whose fault it is |
-//! | [`transcript`] | what was said and when; text, SRT, VTT |
+//! | [`transcript`] | what was said and when |
+//! | [`subtitle`] | transcripts as SRT and VTT |
 //! | [`config`] | every setting, where it comes from, what it defaults to |
 //! | [`telemetry`] | logging, and every metric by name |
 //! | [`audio`] | sound: any container in, streaming encoders out, resampling |
@@ -18,7 +19,7 @@
 //!
 //! # Who may import whom
 //!
-//! From top to bottom, never upwards: `error`, `transcript` ← `config`, `audio`, `telemetry` ← `engine` ← `models`,
+//! From top to bottom, never upwards: `error`, `transcript` ← `subtitle`, `config`, `audio`, `telemetry` ← `engine` ← `models`,
 //! `speech` ← `app` ← `api` ← `cli`. Heavy crates are named in one file each. `tests/it/architecture.rs` holds the
 //! table and checks every `use crate::` line against it. Engines that do as tests tell them (wait, fail, panic) live with
 //! the tests, in `tests/it/fake.rs`: [`engine::Engines`] is a table that takes more rows.
@@ -33,6 +34,7 @@
 
 pub mod config;
 pub mod error;
+pub mod subtitle;
 pub mod telemetry;
 pub mod transcript;
 

@@ -1,10 +1,9 @@
-//! What was said and when: [`Word`], [`Segment`], [`Transcript`], and their text forms.
+//! What was said and when: [`Word`], [`Segment`], [`Transcript`], and their plain text.
 //!
 //! Times are [`Duration`]s from the start of the audio. Wire shapes (JSON keys, rounding) belong to the dialects.
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
@@ -235,31 +234,6 @@ impl Transcript {
         }
         self.report.append(later.report);
     }
-
-    /// SubRip subtitles: numbered cues, comma before the milliseconds.
-    pub fn to_srt(&self) -> String {
-        let mut out = String::new();
-        for (number, segment) in self.cues().enumerate() {
-            let (start, end) = (timestamp(segment.start, ','), timestamp(segment.end, ','));
-            let _ = write!(out, "{}\n{start} --> {end}\n{}\n\n", number + 1, segment.text);
-        }
-        out
-    }
-
-    /// WebVTT subtitles: <https://www.w3.org/TR/webvtt1/>.
-    pub fn to_vtt(&self) -> String {
-        let mut out = String::from("WEBVTT\n\n");
-        for segment in self.cues() {
-            let (start, end) = (timestamp(segment.start, '.'), timestamp(segment.end, '.'));
-            let text = segment.text.replace('&', "&amp;").replace('<', "&lt;").replace("-->", "--&gt;");
-            let _ = write!(out, "{start} --> {end}\n{text}\n\n");
-        }
-        out
-    }
-
-    fn cues(&self) -> impl Iterator<Item = &Segment> {
-        self.segments.iter().filter(|segment| !segment.text.is_empty())
-    }
 }
 
 /// Bytes of `text` against bytes of its zlib stream: far above 2 means that the text repeats itself.
@@ -271,13 +245,6 @@ pub fn compression_ratio(text: &str) -> f64 {
     }
 }
 
-/// `HH:MM:SS` and milliseconds after `separator`.
-fn timestamp(time: Duration, separator: char) -> String {
-    let ms = (time.as_secs_f64() * 1000.0).round() as u64;
-    let (hours, minutes, seconds) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
-    format!("{hours:02}:{minutes:02}:{seconds:02}{separator}{:03}", ms % 1000)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,34 +253,6 @@ mod tests {
         let (start, end) = (Duration::from_millis(start_ms), Duration::from_millis(end_ms));
         let words = vec![Word { text: text.into(), start, end, confidence: 1.0, speaker: None }];
         Segment { text: text.into(), start, end, words, ..Segment::default() }
-    }
-
-    #[test]
-    fn srt_numbers_its_cues_and_uses_a_comma() {
-        let transcript = Transcript {
-            segments: vec![segment("Hello.", 0, 1500), segment("Bye.", 3_661_004, 3_662_000)],
-            ..Transcript::default()
-        };
-        insta::assert_snapshot!(transcript.to_srt(), @r"
-        1
-        00:00:00,000 --> 00:00:01,500
-        Hello.
-
-        2
-        01:01:01,004 --> 01:01:02,000
-        Bye.
-        ");
-    }
-
-    #[test]
-    fn vtt_escapes_what_the_format_reserves() {
-        let transcript = Transcript { segments: vec![segment("a < b & c --> d", 0, 20)], ..Transcript::default() };
-        insta::assert_snapshot!(transcript.to_vtt(), @r"
-        WEBVTT
-
-        00:00:00.000 --> 00:00:00.020
-        a &lt; b &amp; c --&gt; d
-        ");
     }
 
     #[test]

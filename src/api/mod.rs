@@ -5,6 +5,8 @@
 mod auth;
 mod drain;
 mod error;
+mod fetch;
+mod form;
 mod health;
 mod observe;
 mod openai;
@@ -96,7 +98,11 @@ fn cors(origins: &[String]) -> Result<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers(ExposeHeaders::list([HeaderName::from_static("x-request-id"), header::RETRY_AFTER]));
+        .expose_headers(ExposeHeaders::list([
+            HeaderName::from_static("x-request-id"),
+            HeaderName::from_static("x-mynah-coverage"),
+            header::RETRY_AFTER,
+        ]));
     if origins.iter().any(|origin| origin == "*") {
         return Ok(layer.allow_origin(AllowOrigin::any()));
     }

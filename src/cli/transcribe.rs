@@ -2,11 +2,13 @@
 
 use super::{file_error, print};
 use crate::app::App;
+use crate::config::TranscriptionConfig;
 use crate::engine::pool::Priority;
 use crate::engine::{TranscribeOptions, TranscriberPool};
 use crate::error::{Error, Kind, Result};
 use crate::models::catalog::ModelTask;
-use crate::speech::transcribe::{Request, transcribe};
+use crate::speech::transcribe::{Request, Stages, transcribe};
+use crate::subtitle::{self, Style};
 use crate::transcript::Transcript;
 use clap::{Args, ValueEnum};
 use futures::TryStreamExt;
@@ -54,14 +56,10 @@ enum Format {
 pub async fn transcribe_files(app: &App, args: TranscribeArgs, out: &mut (dyn Write + Send)) -> Result<()> {
     let model = app.models.resolve(&args.model, ModelTask::Transcribe)?;
     let pool = app.models.transcriber(&model.id).await?;
-    let options = TranscribeOptions {
-        language: args.language.clone(),
-        words: matches!(args.format, Format::Json),
-        ..TranscribeOptions::default()
-    };
+    let request = request(&args, &app.config.transcription);
     let mut failed = 0;
     for path in &args.files {
-        let result = match transcribe_file(pool.clone(), path, options.clone()).await {
+        let result = match transcribe_file(pool.clone(), path, request.clone()).await {
             Ok(text) => write_result(&args, path, &text, out),
             Err(error) => Err(error),
         };
@@ -80,14 +78,22 @@ pub async fn transcribe_files(app: &App, args: TranscribeArgs, out: &mut (dyn Wr
     }
 }
 
-async fn transcribe_file(
-    pool: Arc<TranscriberPool>,
-    path: &Path,
-    options: TranscribeOptions,
-) -> Result<(Transcript, Duration)> {
+fn request(args: &TranscribeArgs, settings: &TranscriptionConfig) -> Request {
+    let options = TranscribeOptions {
+        language: args.language.clone(),
+        words: matches!(args.format, Format::Json),
+        short_context: settings.short_context,
+        guard: settings.guard,
+        ..TranscribeOptions::default()
+    };
+    let stages = Stages { cut: settings.vad, audit: settings.audit };
+    Request { stages, ..Request::new(options, Priority::Batch) }
+}
+
+async fn transcribe_file(pool: Arc<TranscriberPool>, path: &Path, request: Request) -> Result<(Transcript, Duration)> {
     let file = File::open(path).map_err(|e| file_error("cannot be opened", path, e))?;
     let bar = progress_bar(path);
-    let mut pieces = pin!(transcribe(pool, Box::new(BufReader::new(file)), Request::new(options, Priority::Batch)));
+    let mut pieces = pin!(transcribe(pool, Box::new(BufReader::new(file)), request));
     let (mut transcript, mut duration) = (Transcript::default(), Duration::ZERO);
     while let Some(piece) = pieces.try_next().await? {
         transcript.append(piece.transcript);
@@ -124,8 +130,8 @@ fn write_result(
 ) -> Result<()> {
     let (text, extension) = match args.format {
         Format::Text => (transcript.text() + "\n", "txt"),
-        Format::Srt => (transcript.to_srt(), "srt"),
-        Format::Vtt => (transcript.to_vtt(), "vtt"),
+        Format::Srt => (subtitle::srt(transcript, &Style::default()), "srt"),
+        Format::Vtt => (subtitle::vtt(transcript, &Style::default()), "vtt"),
         Format::Json => (format!("{:#}\n", as_json(transcript, *duration)), "json"),
     };
     let Some(folder) = &args.output_dir else { return print(out, &text) };

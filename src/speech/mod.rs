@@ -1,6 +1,7 @@
 //! The neutral core: what the product does. Audio becomes a stream of transcript pieces; text becomes a stream of
 //! sound. No HTTP, no vendor's word, no engine by name.
 
+pub mod channels;
 pub mod chunk;
 mod pause;
 pub mod sentence;

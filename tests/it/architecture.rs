@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("transcript", &[]),
+    ("subtitle", &["transcript"]),
     ("config", &["error"]),
     ("telemetry", &["config", "error"]),
     ("audio", &["error"]),
@@ -14,8 +15,23 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("models", &["error", "config", "audio", "engine", "telemetry"]),
     ("speech", &["error", "audio", "transcript", "telemetry", "engine"]),
     ("app", &["error", "config", "engine", "models"]),
-    ("api", &["error", "config", "audio", "transcript", "telemetry", "engine", "models", "speech", "app"]),
-    ("cli", &["error", "config", "audio", "transcript", "telemetry", "engine", "models", "speech", "app", "api"]),
+    ("api", &["error", "config", "audio", "transcript", "subtitle", "telemetry", "engine", "models", "speech", "app"]),
+    (
+        "cli",
+        &[
+            "error",
+            "config",
+            "audio",
+            "transcript",
+            "subtitle",
+            "telemetry",
+            "engine",
+            "models",
+            "speech",
+            "app",
+            "api",
+        ],
+    ),
 ];
 
 /// Heavy crates, and the only places that may name them.
@@ -29,7 +45,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("ort", &["engine/onnx.rs"]),
     ("espeak_ng", &["engine/espeak", "engine/spoken.rs"]),
     ("earshot", &["engine/vad.rs"]),
-    ("reqwest", &["models/pull.rs"]),
+    ("reqwest", &["models/pull.rs", "api/fetch.rs"]),
     ("axum", &["api/"]),
     ("tower_http", &["api/"]),
     ("clap", &["cli/", "main.rs"]),

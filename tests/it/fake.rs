@@ -3,7 +3,7 @@
 use mynah::audio::Pcm;
 use mynah::engine::{Cancel, Engines, SpeakOptions, Synthesizer, TranscribeOptions, Transcriber};
 use mynah::error::{Error, Kind, Result};
-use mynah::transcript::{Segment, Transcript, Word};
+use mynah::transcript::{Segment, Token, Transcript, Word};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -98,15 +98,33 @@ impl Fakes {
     }
 }
 
-/// Hears one word in every piece of audio. The prompt is its order.
+/// Hears one word in every piece of audio. The prompt is its order; `options` makes it say what it was asked for,
+/// `nothing` makes it deaf.
 struct Ears(Fakes);
 
 impl Transcriber for Ears {
     fn transcribe(&mut self, audio: &Pcm, options: &TranscribeOptions, cancel: &Cancel<'_>) -> Result<Transcript> {
         self.0.obey(options.prompt.as_deref().unwrap_or_default(), cancel)?;
+        if options.prompt.as_deref() == Some("nothing") {
+            return Ok(Transcript::default());
+        }
         let (start, end) = (Duration::ZERO, audio.duration());
-        let words = vec![Word { text: "Heard.".into(), start, end, confidence: 1.0, speaker: None }];
-        let segment = Segment { text: "Heard.".into(), start, end, words, ..Segment::default() };
+        let text = match options.prompt.as_deref() {
+            Some("options") => format!(
+                "keywords={:?} languages={:?} language={:?} temperature={} guard={} short_context={}",
+                options.keywords,
+                options.languages,
+                options.language,
+                options.temperature,
+                options.guard,
+                options.short_context
+            ),
+            _ => "Heard.".to_owned(),
+        };
+        let words = vec![Word { text: text.clone(), start, end, confidence: 1.0, speaker: None }];
+        let token = |id, text: &str, logprob| Token { id, bytes: text.into(), logprob };
+        let tokens = vec![token(1, " Hea", -0.25), token(2, "rd.", -0.5)];
+        let segment = Segment { text, start, end, words, tokens, ..Segment::default() };
         Ok(Transcript { segments: vec![segment], language: Some("en".into()), ..Transcript::default() })
     }
 }

@@ -103,6 +103,10 @@ async fn browsers_of_allowed_origins_may_call() {
     assert_eq!(allowed.headers()["access-control-allow-origin"], "http://ui.example");
     let refused = preflight("http://evil.example").await.expect("an answer");
     assert!(!refused.headers().contains_key("access-control-allow-origin"));
+    let answer = app.client.get(app.url.clone() + "/health").header("origin", "http://ui.example").send();
+    let answer = answer.await.expect("an answer");
+    let exposed = answer.headers()["access-control-expose-headers"].to_str().expect("text");
+    assert!(exposed.contains("x-request-id") && exposed.contains("x-mynah-coverage"), "{exposed}");
 }
 
 /// A request for speech that is inside the engine, held there until the fakes are released.

@@ -2,10 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createOpenAI } from "@ai-sdk/openai";
-import { experimental_generateSpeech as generateSpeech, experimental_transcribe as transcribe } from "ai";
-import { assertSays, sentence, spoken, url } from "./shared.js";
+import { ai, assertSays, createOpenAI, sentence, spoken, url } from "./shared.js";
 
+const { experimental_generateSpeech: generateSpeech, experimental_transcribe: transcribe } = ai;
 const provider = createOpenAI({ baseURL: `${url}/v1`, apiKey: "unused" });
 
 test("a recording becomes text", async () => {
@@ -23,6 +22,16 @@ test("a recording becomes text with times when options are given", async () => {
   assertSays(result.text);
   assert.equal(result.language, "en");
   assert.ok(result.segments.length > 0 && result.durationInSeconds > 1);
+});
+
+test("a model that is counted in tokens is understood", async () => {
+  const { text } = await transcribe({
+    model: provider.transcription("gpt-4o-mini-transcribe"),
+    audio: await spoken(undefined, "mp3"),
+    providerOptions: { openai: { include: ["logprobs"], language: "en", prompt: "An animal story.", temperature: 0 } },
+    maxRetries: 0,
+  });
+  assertSays(text);
 });
 
 test("text becomes speech", async () => {

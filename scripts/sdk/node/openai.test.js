@@ -84,6 +84,44 @@ test("a stream is deltas and then one whole text", async () => {
   assertSays(joined);
 });
 
+test("a chunking strategy is taken in every spelling", async () => {
+  for (const strategy of ["auto", { type: "server_vad", threshold: 0.4, prefix_padding_ms: 200 }]) {
+    const { text } = await transcribe(await spoken(), { chunking_strategy: strategy });
+    assertSays(text);
+  }
+  const wrong = { chunking_strategy: { type: "server_vad", threshold: 7 } };
+  assert.equal((await assertFails(transcribe(await spoken(), wrong), 400)).param, "chunking_strategy");
+});
+
+test("keywords, languages and probabilities are taken", async () => {
+  const { text, logprobs, usage, languages } = await transcribe(await spoken(), {
+    model: "gpt-4o-transcribe",
+    keywords: ["fox"],
+    languages: ["en"],
+    include: ["logprobs"],
+  });
+  assertSays(text);
+  assert.deepEqual(languages, [{ code: "en" }]);
+  assert.ok(logprobs.every(({ logprob }) => logprob <= 0));
+  assert.equal(Buffer.from(logprobs.flatMap(({ bytes }) => bytes)).toString().trim(), text);
+  assert.equal(usage.total_tokens, usage.input_tokens + usage.output_tokens);
+});
+
+test("a recording may come as base64 in json", async () => {
+  const data = (await spoken()).toString("base64");
+  const body = { model: "whisper-1", input_audio: { data, format: "wav" } };
+  assertSays((await client.post("/audio/transcriptions", { body })).text);
+  const wrong = client.post("/audio/transcriptions", { body: { ...body, input_audio: { data: "?" } } });
+  assert.equal((await assertFails(wrong, 400)).param, "input_audio");
+});
+
+test("what is missing is told in the headers", async () => {
+  const { response } = await client.audio.transcriptions
+    .create({ file: await upload(await spoken()), model: "whisper-1", response_format: "text" })
+    .withResponse();
+  assert.match(response.headers.get("x-mynah-coverage"), /^speech=\d+\.\d\d; covered=\d+\.\d\d; gaps=0$/);
+});
+
 for (const [format, type] of Object.entries({
   mp3: "audio/mpeg",
   opus: "audio/ogg",

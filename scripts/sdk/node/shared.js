@@ -1,7 +1,12 @@
 // What the tests share. scripts/sdk/run says where the servers are: see ../python/conftest.py for the names.
 
 import assert from "node:assert/strict";
-import OpenAI, { toFile } from "openai";
+
+// The packages of the generation under test.
+const newest = process.env.SDK_GENERATION === "newest";
+const { default: OpenAI, toFile } = await import(newest ? "openai-7" : "openai");
+export const ai = await import(newest ? "ai-7" : "ai");
+export const { createOpenAI } = await import(newest ? "@ai-sdk/openai-4" : "@ai-sdk/openai");
 
 export const url = process.env.SDK_URL;
 export const keyedUrl = process.env.SDK_KEYED_URL;

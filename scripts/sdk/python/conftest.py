@@ -5,6 +5,7 @@ scripts/sdk/run starts the servers and says where they are:
     SDK_URL           a server without keys
     SDK_KEYED_URL     one that wants SDK_KEY
     SDK_NARROW_URL    one that takes one request at a time
+    SDK_FETCHING_URL  one that may fetch recordings, also from this machine
     SDK_SERVER        the binary, for tests that start their own
 """
 
@@ -21,6 +22,7 @@ import pytest
 URL = os.environ["SDK_URL"]
 KEYED_URL = os.environ["SDK_KEYED_URL"]
 NARROW_URL = os.environ["SDK_NARROW_URL"]
+FETCHING_URL = os.environ["SDK_FETCHING_URL"]
 KEY = os.environ["SDK_KEY"]
 SERVER = os.environ["SDK_SERVER"]
 

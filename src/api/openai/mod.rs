@@ -1,7 +1,13 @@
 //! OpenAI's dialect: `/v1/audio/*` and `/v1/models`. It translates; `speech` and `models` decide.
 
+mod chunking_strategy;
+mod known_speakers;
 pub mod languages;
 pub mod models;
+mod speaker_names;
 pub mod speech;
 mod transcript_body;
+mod transcript_events;
+mod transcription_form;
 pub mod transcriptions;
+mod usage;

@@ -1,13 +1,19 @@
-//! What a transcript looks like on OpenAI's wire: `json`, `text`, `srt`, `vtt`, `verbose_json`.
+//! What a transcript looks like on OpenAI's wire: `json`, `text`, `srt`, `vtt`, `verbose_json`, `diarized_json`.
 
 use super::languages;
+use super::speaker_names::SpeakerNames;
+use super::usage::{Usage, written};
 use crate::engine::Task;
-use crate::transcript::{Segment, Transcript, Word, compression_ratio};
+use crate::subtitle::{self, Layout, Style};
+use crate::transcript::{Coverage, Doubt, Report, Segment, Speaker, Token, Transcript, Word, compression_ratio};
 use axum::Json;
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::time::Duration;
+
+/// The header that says how much of the speech is in the answer.
+const COVERAGE: &str = "x-mynah-coverage";
 
 /// OpenAI's `response_format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,11 +29,13 @@ pub enum ResponseFormat {
     Vtt,
     /// Everything that is known.
     VerboseJson,
+    /// Who said what.
+    DiarizedJson,
 }
 
 impl ResponseFormat {
     /// The names that are accepted.
-    pub const NAMES: &str = "json, text, srt, vtt, verbose_json";
+    pub const NAMES: &str = "json, text, srt, vtt, verbose_json, diarized_json";
 
     /// The format with this name.
     pub fn from_name(name: &str) -> Option<Self> {
@@ -37,12 +45,14 @@ impl ResponseFormat {
             "srt" => Some(Self::Srt),
             "vtt" => Some(Self::Vtt),
             "verbose_json" => Some(Self::VerboseJson),
+            "diarized_json" => Some(Self::DiarizedJson),
             _ => None,
         }
     }
 }
 
 /// What to tell, and how.
+#[derive(Debug, Clone)]
 pub struct Wanted {
     /// The shape.
     pub format: ResponseFormat,
@@ -52,54 +62,207 @@ pub struct Wanted {
     pub segments: bool,
     /// `verbose_json` lists words.
     pub words: bool,
+    /// `json` lists the tokens with their probabilities.
+    pub logprobs: bool,
+    /// How subtitles are laid out.
+    pub layout: Option<Layout>,
+    /// What speakers are called; `None` when they are not told apart.
+    pub names: Option<SpeakerNames>,
+    /// How `json` counts.
+    pub usage: Usage,
 }
 
 /// The answer for a finished transcript of `duration` of audio.
 pub fn respond(transcript: &Transcript, duration: Duration, wanted: &Wanted) -> Response {
     let plain =
         |content_type: &'static str, body: String| ([(header::CONTENT_TYPE, content_type)], body).into_response();
-    match wanted.format {
-        ResponseFormat::Json => Json(json!({"text": transcript.text(), "usage": usage(duration)})).into_response(),
-        ResponseFormat::Text => plain("text/plain; charset=utf-8", transcript.text() + "\n"),
-        ResponseFormat::Srt => plain("text/plain; charset=utf-8", transcript.to_srt()),
-        ResponseFormat::Vtt => plain("text/vtt; charset=utf-8", transcript.to_vtt()),
+    let name = |speaker: &Speaker| wanted.names.as_ref().map(|names| names.of(speaker)).unwrap_or_default();
+    let style = Style { layout: wanted.layout, names: wanted.names.as_ref().map(|_| &name as _) };
+    let mut response = match wanted.format {
+        ResponseFormat::Json => Json(brief(transcript, duration, wanted)).into_response(),
+        ResponseFormat::Text => plain("text/plain; charset=utf-8", text(transcript, wanted) + "\n"),
+        ResponseFormat::Srt => plain("text/plain; charset=utf-8", subtitle::srt(transcript, &style)),
+        ResponseFormat::Vtt => plain("text/vtt; charset=utf-8", subtitle::vtt(transcript, &style)),
         ResponseFormat::VerboseJson => Json(verbose(transcript, duration, wanted)).into_response(),
-    }
-}
-
-/// Whole seconds, rounded up, as whisper-1 is billed.
-pub fn usage(duration: Duration) -> Value {
-    json!({"type": "duration", "seconds": duration.as_secs_f64().ceil() as u64})
-}
-
-fn verbose(transcript: &Transcript, duration: Duration, wanted: &Wanted) -> Value {
-    let (task, language) = match wanted.task {
-        Task::Transcribe => ("transcribe", transcript.language.as_deref().and_then(languages::name_of)),
-        Task::Translate => ("translate", Some("english")),
+        ResponseFormat::DiarizedJson => Json(diarized(transcript, duration, wanted)).into_response(),
     };
-    let mut body = json!({
-        "task": task,
-        "language": language.unwrap_or("unknown"),
-        "duration": seconds(duration),
-        "text": transcript.text(),
-        "usage": usage(duration),
-    });
-    if wanted.words {
-        body["words"] = transcript.words().map(word).collect();
+    let coverage = transcript.report.coverage.as_ref().and_then(|it| HeaderValue::try_from(coverage_header(it)).ok());
+    if let Some(coverage) = coverage {
+        response.headers_mut().insert(COVERAGE, coverage);
     }
-    if wanted.segments {
-        body["segments"] = transcript.segments.iter().enumerate().map(|(id, it)| segment(id, it)).collect();
+    response
+}
+
+/// The text of a transcript as it grows.
+///
+/// Formats that show who speaks begin a line `Name: ` whenever somebody else goes on.
+#[derive(Default)]
+pub struct Lines {
+    text: String,
+    speaker: Option<String>,
+}
+
+impl Lines {
+    /// Adds a segment and returns what is new of the text.
+    pub fn push(&mut self, segment: &Segment, wanted: &Wanted) -> &str {
+        let before = self.text.len();
+        if segment.text.is_empty() {
+            return "";
+        }
+        let shown = matches!(wanted.format, ResponseFormat::Text | ResponseFormat::DiarizedJson);
+        let speaker = wanted.names.as_ref().filter(|_| shown).map(|names| names.of(&speaker_of(segment)));
+        if speaker == self.speaker {
+            self.text.push_str(if self.text.is_empty() { "" } else { " " });
+        } else if let Some(name) = &speaker {
+            self.text.push_str(if self.text.is_empty() { "" } else { "\n" });
+            self.text.push_str(name);
+            self.text.push_str(": ");
+        }
+        self.speaker = speaker;
+        self.text.push_str(&segment.text);
+        &self.text[before..]
+    }
+
+    /// All of it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+fn text(transcript: &Transcript, wanted: &Wanted) -> String {
+    let mut lines = Lines::default();
+    for segment in &transcript.segments {
+        lines.push(segment, wanted);
+    }
+    lines.text
+}
+
+/// Who says a segment. One that nobody could be found for has the first voice: the wire has no other word for it.
+fn speaker_of(segment: &Segment) -> Speaker {
+    segment.speaker.clone().unwrap_or(Speaker::Unknown(0))
+}
+
+fn brief(transcript: &Transcript, duration: Duration, wanted: &Wanted) -> Value {
+    let mut body = json!({
+        "text": text(transcript, wanted),
+        "usage": wanted.usage.value(duration, written(transcript)),
+    });
+    if let Some(languages) = languages(transcript, wanted) {
+        body["languages"] = languages;
+    }
+    if wanted.logprobs {
+        body["logprobs"] = transcript.segments.iter().flat_map(|segment| &segment.tokens).map(logprob).collect();
+    }
+    if let Some(names) = &wanted.names {
+        body["segments"] = turns(transcript, names);
     }
     body
 }
 
-fn word(word: &Word) -> Value {
-    json!({"word": word.text, "start": seconds(word.start), "end": seconds(word.end)})
+fn diarized(transcript: &Transcript, duration: Duration, wanted: &Wanted) -> Value {
+    let segments = wanted.names.as_ref().map(|names| turns(transcript, names));
+    json!({
+        "task": task(wanted.task),
+        "duration": seconds(duration),
+        "text": text(transcript, wanted),
+        "segments": segments,
+        "usage": {"type": "duration", "seconds": duration.as_secs_f64().round() as u64},
+    })
 }
 
-/// All ten keys, none null: the AI SDK rejects the whole answer otherwise.
-fn segment(id: usize, segment: &Segment) -> Value {
-    json!({
+fn turns(transcript: &Transcript, names: &SpeakerNames) -> Value {
+    let spoken = transcript.segments.iter().filter(|segment| !segment.text.is_empty());
+    spoken.enumerate().map(|(index, segment)| turn(index, segment, names)).collect()
+}
+
+/// The segment number `index` of a recording in which speakers are told apart.
+pub fn turn(index: usize, segment: &Segment, names: &SpeakerNames) -> Value {
+    let mut turn = json!({
+        "type": "transcript.text.segment",
+        "id": turn_id(index),
+        "start": seconds(segment.start),
+        "end": seconds(segment.end),
+        "text": segment.text,
+        "speaker": names.value(&speaker_of(segment)),
+    });
+    if let Some(channel) = segment.channel {
+        turn["channel"] = json!(channel);
+    }
+    turn
+}
+
+/// The id of the segment number `index`.
+pub fn turn_id(index: usize) -> String {
+    format!("seg_{:03}", index + 1)
+}
+
+/// A token, its probability, and its bytes: it may be a part of a letter.
+pub fn logprob(token: &Token) -> Value {
+    let logprob = if token.logprob.is_finite() { f64::from(token.logprob) } else { -9999.0 };
+    json!({"token": String::from_utf8_lossy(&token.bytes), "logprob": logprob, "bytes": token.bytes})
+}
+
+/// The codes of the languages that are written in a transcript, in the order in which they begin; `None` when they are
+/// not known.
+pub fn languages(transcript: &Transcript, wanted: &Wanted) -> Option<Value> {
+    if wanted.task == Task::Translate {
+        return None;
+    }
+    let mut codes: Vec<&str> = Vec::new();
+    for code in transcript.segments.iter().filter_map(|segment| segment.language.as_deref()) {
+        if !codes.contains(&code) {
+            codes.push(code);
+        }
+    }
+    if codes.is_empty() {
+        codes.extend(transcript.language.as_deref());
+    }
+    (!codes.is_empty()).then(|| codes.iter().map(|code| json!({"code": code})).collect())
+}
+
+fn task(task: Task) -> &'static str {
+    match task {
+        Task::Transcribe => "transcribe",
+        Task::Translate => "translate",
+    }
+}
+
+fn verbose(transcript: &Transcript, duration: Duration, wanted: &Wanted) -> Value {
+    let language = match wanted.task {
+        Task::Transcribe => transcript.language.as_deref().and_then(languages::name_of),
+        Task::Translate => Some("english"),
+    };
+    let mut body = json!({
+        "task": task(wanted.task),
+        "language": language.unwrap_or("unknown"),
+        "duration": seconds(duration),
+        "text": text(transcript, wanted),
+        "usage": Usage::Duration.value(duration, 0),
+        "x_mynah": report(&transcript.report),
+    });
+    if let Some(checked) = &transcript.report.coverage {
+        body["coverage"] = coverage(checked);
+    }
+    if wanted.words {
+        let words = transcript.segments.iter().flat_map(|segment| segment.words.iter().map(move |it| (segment, it)));
+        body["words"] = words.map(|(segment, it)| word(it, segment, wanted)).collect();
+    }
+    if wanted.segments {
+        let segments = transcript.segments.iter().enumerate();
+        body["segments"] = segments.map(|(id, it)| segment(id, it, wanted)).collect();
+    }
+    body
+}
+
+fn word(word: &Word, segment: &Segment, wanted: &Wanted) -> Value {
+    let mut body = json!({"word": word.text, "start": seconds(word.start), "end": seconds(word.end)});
+    describe(&mut body, word.speaker.as_ref().or(segment.speaker.as_ref()), segment.channel, wanted);
+    body
+}
+
+/// All ten keys, none null: the AI SDK rejects the whole answer otherwise. More are welcome.
+fn segment(id: usize, segment: &Segment, wanted: &Wanted) -> Value {
+    let mut body = json!({
         "id": id,
         "seek": (segment.start.as_secs_f64() * 100.0) as u64,
         "start": seconds(segment.start),
@@ -110,6 +273,60 @@ fn segment(id: usize, segment: &Segment) -> Value {
         "avg_logprob": round(segment.avg_logprob.into()),
         "compression_ratio": round(compression_ratio(&segment.text)),
         "no_speech_prob": round(segment.no_speech_prob.into()),
+    });
+    let language = segment.language.as_deref().filter(|_| wanted.task == Task::Transcribe);
+    if let Some(language) = language.and_then(languages::name_of) {
+        body["language"] = json!(language);
+    }
+    describe(&mut body, segment.speaker.as_ref(), segment.channel, wanted);
+    body
+}
+
+/// Says who speaks and in which channel, as far as that was asked for.
+fn describe(body: &mut Value, speaker: Option<&Speaker>, channel: Option<u32>, wanted: &Wanted) {
+    if let Some((names, speaker)) = wanted.names.as_ref().zip(speaker) {
+        body["speaker"] = names.value(speaker);
+    }
+    if let Some(channel) = channel {
+        body["channel"] = json!(channel);
+    }
+}
+
+/// How much of the speech is in the transcript, and where it is not.
+pub fn coverage(coverage: &Coverage) -> Value {
+    let gap = |gap: &std::ops::Range<Duration>| json!({"start": seconds(gap.start), "end": seconds(gap.end)});
+    json!({
+        "speech_seconds": seconds(coverage.speech),
+        "covered_seconds": seconds(coverage.covered),
+        "gaps": coverage.gaps.iter().map(gap).collect::<Vec<_>>(),
+    })
+}
+
+fn coverage_header(coverage: &Coverage) -> String {
+    let (speech, covered) = (coverage.speech.as_secs_f64(), coverage.covered.as_secs_f64());
+    format!("speech={speech:.2}; covered={covered:.2}; gaps={}", coverage.gaps.len())
+}
+
+/// What the stages around the engine did.
+fn report(report: &Report) -> Value {
+    let reason = |doubt| match doubt {
+        Doubt::Repetition => "repetition",
+        Doubt::TooFast => "too_fast",
+        Doubt::NoSpeech => "no_speech",
+        Doubt::Unsure => "unsure",
+        Doubt::StageDirection => "stage_direction",
+    };
+    let dropped = report.dropped.iter().map(
+        |it| json!({"start": seconds(it.start), "end": seconds(it.end), "text": it.text, "reason": reason(it.reason)}),
+    );
+    json!({
+        "pieces": report.pieces,
+        "cut_in_speech": report.cut_in_speech,
+        "seam_words": report.seam_words,
+        "decoded_again": report.decoded_again,
+        "dropped": dropped.collect::<Vec<_>>(),
+        "audited": report.audited,
+        "recovered": report.recovered,
     })
 }
 
@@ -125,7 +342,7 @@ fn round(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transcript::Token;
+    use crate::transcript::Dropped;
 
     fn transcript() -> Transcript {
         let word = |text: &str, start, end| Word {
@@ -135,7 +352,7 @@ mod tests {
             confidence: 0.9,
             speaker: None,
         };
-        let token = |id| Token { id, ..Token::default() };
+        let token = |id, text: &str| Token { id, bytes: text.into(), logprob: -0.5 };
         let words = vec![word("Ship", 100, 500), word("it.", 500, 700)];
         let (start, end) = (Duration::from_millis(100), Duration::from_millis(700));
         let segment = Segment {
@@ -143,30 +360,106 @@ mod tests {
             start,
             end,
             words,
-            tokens: [101, 102].map(token).into(),
+            tokens: vec![token(101, " Ship"), token(102, " it.")],
             ..Segment::default()
         };
-        Transcript { segments: vec![segment], language: Some("en".into()), ..Transcript::default() }
+        let coverage = Coverage { speech: end - start, covered: end - start, gaps: Vec::new() };
+        let report = Report { pieces: 1, coverage: Some(coverage), ..Report::default() };
+        Transcript { segments: vec![segment], language: Some("en".into()), report, ..Transcript::default() }
     }
 
-    fn wanted(segments: bool, words: bool) -> Wanted {
-        Wanted { format: ResponseFormat::VerboseJson, task: Task::Transcribe, segments, words }
+    /// Ann says the first two segments, somebody else the third, and Ann the last.
+    fn conversation() -> Transcript {
+        let (ann, other) = (Speaker::Known("Ann".into()), Speaker::Unknown(0));
+        let said = |text: &str, speaker: &Speaker| {
+            let mut segment = transcript().segments.remove(0);
+            segment.words.truncate(1);
+            (segment.text, segment.speaker) = (text.into(), Some(speaker.clone()));
+            segment
+        };
+        let segments = vec![said("Hi.", &ann), said("Ready?", &ann), said("Sure.", &other), said("Go.", &ann)];
+        Transcript { segments, language: Some("en".into()), ..Transcript::default() }
+    }
+
+    fn wanted(format: ResponseFormat) -> Wanted {
+        let (task, usage) = (Task::Transcribe, Usage::Duration);
+        Wanted { format, task, segments: true, words: true, logprobs: false, layout: None, names: None, usage }
+    }
+
+    fn with_names(format: ResponseFormat, names: SpeakerNames) -> Wanted {
+        Wanted { names: Some(names), ..wanted(format) }
     }
 
     #[test]
     fn verbose_json_has_what_the_strictest_client_wants() {
-        let body = verbose(&transcript(), Duration::from_millis(2400), &wanted(true, true));
+        let body = verbose(&transcript(), Duration::from_millis(2400), &wanted(ResponseFormat::VerboseJson));
         insta::assert_json_snapshot!(body);
     }
 
     #[test]
     fn only_what_was_asked_for_is_listed() {
-        let body = verbose(&transcript(), Duration::from_secs(1), &wanted(false, true));
+        let wanted = Wanted { segments: false, ..wanted(ResponseFormat::VerboseJson) };
+        let body = verbose(&transcript(), Duration::from_secs(1), &wanted);
         assert!(body.get("segments").is_none() && body["words"].is_array());
     }
 
     #[test]
-    fn usage_counts_begun_seconds() {
-        assert_eq!(usage(Duration::from_millis(8470))["seconds"], 9);
+    fn diarized_json_says_who_said_what() {
+        let names = SpeakerNames::Letters(vec!["Ann".into()]);
+        let wanted = with_names(ResponseFormat::DiarizedJson, names);
+        let body = diarized(&conversation(), Duration::from_millis(27_400), &wanted);
+        assert_eq!(body["text"], "Ann: Hi. Ready?\nA: Sure.\nAnn: Go.");
+        assert_eq!(body["usage"]["seconds"], 27);
+        insta::assert_json_snapshot!(body["segments"][2], @r#"
+        {
+          "end": 0.7,
+          "id": "seg_003",
+          "speaker": "A",
+          "start": 0.1,
+          "text": "Sure.",
+          "type": "transcript.text.segment"
+        }
+        "#);
+    }
+
+    #[test]
+    fn speakers_are_on_words_and_segments() {
+        let body = verbose(
+            &conversation(),
+            Duration::from_secs(1),
+            &with_names(ResponseFormat::VerboseJson, SpeakerNames::Numbers),
+        );
+        assert_eq!((&body["words"][2]["speaker"], &body["segments"][2]["speaker"]), (&json!(0), &json!(0)));
+        assert_eq!((&body["words"][0]["speaker"], &body["text"]), (&json!("Ann"), &json!("Hi. Ready? Sure. Go.")));
+    }
+
+    #[test]
+    fn logprobs_list_the_tokens_of_the_text() {
+        let wanted = Wanted { logprobs: true, ..wanted(ResponseFormat::Json) };
+        let body = brief(&transcript(), Duration::from_secs(1), &wanted);
+        assert_eq!(body["logprobs"][1], json!({"token": " it.", "logprob": -0.5, "bytes": [32, 105, 116, 46]}));
+        assert_eq!(body["languages"], json!([{"code": "en"}]));
+    }
+
+    #[test]
+    fn every_language_is_listed_once() {
+        let mut transcript = conversation();
+        for (segment, language) in transcript.segments.iter_mut().zip(["en", "de", "en", "de"]) {
+            segment.language = Some(language.into());
+        }
+        let wanted = wanted(ResponseFormat::Json);
+        assert_eq!(languages(&transcript, &wanted), Some(json!([{"code": "en"}, {"code": "de"}])));
+        assert_eq!(segment(1, &transcript.segments[1], &wanted)["language"], "german");
+    }
+
+    #[test]
+    fn the_header_says_what_is_missing() {
+        let second = Duration::from_secs(1);
+        let coverage = Coverage { speech: 12 * second, covered: 10 * second, gaps: vec![second..3 * second] };
+        assert_eq!(coverage_header(&coverage), "speech=12.00; covered=10.00; gaps=1");
+        assert_eq!(self::coverage(&coverage)["gaps"][0], json!({"start": 1.0, "end": 3.0}));
+        let dropped = Dropped { start: second, end: second, text: "x x x".into(), reason: Doubt::Repetition };
+        let told = report(&Report { dropped: vec![dropped], ..Report::default() });
+        assert_eq!(told["dropped"][0]["reason"], "repetition");
     }
 }
