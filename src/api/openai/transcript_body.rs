@@ -1,6 +1,6 @@
 //! What a transcript looks like on OpenAI's wire: `json`, `text`, `srt`, `vtt`, `verbose_json`, `diarized_json`.
 
-use super::languages;
+use crate::api::languages;
 use super::speaker_names::SpeakerNames;
 use super::usage::{Usage, written};
 use crate::engine::Task;

@@ -2,7 +2,7 @@
 
 use super::chunking_strategy::chunking_strategy;
 use super::known_speakers::{Voices, voices};
-use super::languages;
+use crate::api::languages;
 use super::speaker_names::SpeakerNames;
 use super::transcript_body::{ResponseFormat, Wanted};
 use super::usage::Usage;
