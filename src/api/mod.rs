@@ -13,6 +13,7 @@ mod languages;
 mod models;
 mod observe;
 mod openai;
+mod report;
 mod upload;
 
 use crate::app::App;
@@ -29,7 +30,7 @@ use tokio::net::TcpListener;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, ExposeHeaders};
 
 /// Headers of answers that web pages may see.
-const EXPOSED: [&str; 4] = ["x-request-id", "retry-after", "dg-request-id", "dg-error"];
+const EXPOSED: [&str; 5] = ["x-request-id", "retry-after", "x-mynah-coverage", "dg-request-id", "dg-error"];
 
 /// Every route, and the layers around them: the last of these sees a request first.
 pub fn router(app: App) -> Result<Router> {

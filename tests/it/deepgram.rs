@@ -69,6 +69,7 @@ async fn a_recording_comes_back_in_deepgrams_shape() {
     let sound = app.speak(SENTENCE, "wav").await;
     let response = listen(&app, "model=nova-3&punctuate=true&tag=first&tag=second", sound.clone()).await;
     let id = response.headers()["dg-request-id"].clone();
+    assert!(response.headers()["x-mynah-coverage"].to_str().expect("text").ends_with("gaps=0"));
     let body: Value = response.json().await.expect("JSON");
     let metadata = &body["metadata"];
     assert_eq!(metadata["request_id"], id.to_str().expect("text"));
@@ -80,6 +81,7 @@ async fn a_recording_comes_back_in_deepgrams_shape() {
     assert_eq!(metadata["tags"], json!(["first", "second"]));
     let model = &metadata["model_info"][metadata["models"][0].as_str().expect("a uuid")];
     assert_eq!((&model["name"], &model["arch"]), (&json!("mynah-demo.en"), &json!("whisper")));
+    assert_eq!((&metadata["x_mynah"]["pieces"], &metadata["x_mynah"]["coverage"]["gaps"]), (&json!(1), &json!([])));
     let alternative = alternative(&body, 0);
     assert_eq!(alternative["transcript"], SENTENCE);
     let words = alternative["words"].as_array().expect("words");

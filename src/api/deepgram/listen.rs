@@ -2,8 +2,9 @@
 
 use super::error::RequestId;
 use super::query::Asked;
-use super::response::{Answer, Done, coverage_header, report};
+use super::response::{Answer, Done, report_of};
 use crate::api::error::Rejection;
+use crate::api::report;
 use crate::api::upload::Upload;
 use crate::app::App;
 use crate::audio::decode::{Decoder, Source, raw};
@@ -15,7 +16,7 @@ use crate::speech::step;
 use crate::speech::transcribe::{Request, transcribe_all};
 use crate::transcript::Transcript;
 use axum::extract::{Request as HttpRequest, State};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -24,10 +25,11 @@ use std::io::Read as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-const COVERAGE: HeaderName = HeaderName::from_static("x-mynah-coverage");
-
 /// The largest body that names an address instead of holding a recording, in bytes.
 const MOST_JSON: usize = 1 << 16;
+
+/// The most channels that are transcribed apart.
+const MOST_CHANNELS: u32 = 16;
 
 /// How many bytes of a recording are hashed at once.
 const HASHED_AT_ONCE: u64 = 1 << 20;
@@ -52,9 +54,7 @@ pub async fn create_transcript(
     let Asked { model, wanted, .. } = recording.asked;
     let done = Done { request_id, created, sha256, duration, model, channels };
     let mut response = Json(Answer::new(&done, &wanted)).into_response();
-    if let Some(Ok(value)) = coverage_header(&report(&done.channels)).map(HeaderValue::try_from) {
-        response.headers_mut().insert(COVERAGE, value);
-    }
+    report::add_coverage(&mut response, &report_of(&done.channels));
     Ok(response)
 }
 
@@ -119,7 +119,12 @@ impl Recording {
 
     async fn channels(&self) -> Result<u32> {
         let source = self.open()?;
-        step(move || Ok(Decoder::open(source)?.channels())).await
+        let count = step(move || Ok(Decoder::open(source)?.channels())).await?;
+        if count > MOST_CHANNELS {
+            let message = format!("`multichannel`: the recording has {count} channels, more than {MOST_CHANNELS}.");
+            return Err(Error::invalid("multichannel", message));
+        }
+        Ok(count)
     }
 
     /// The recording from its start, with a header.

@@ -3,10 +3,11 @@
 
 use super::paragraphs::{self, Paragraph, paragraphs};
 use super::spoken::{self, Spoken, bare, confidence, join, utterances};
+use crate::api::report;
 use crate::models::registry::ModelInfo;
-use crate::transcript::{Dropped, Report, Transcript};
+use crate::transcript::{Report, Transcript};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -162,17 +163,10 @@ impl Answer {
 }
 
 /// What became of the speech of all channels together.
-pub fn report(channels: &[Transcript]) -> Report {
+pub fn report_of(channels: &[Transcript]) -> Report {
     let mut report = Report::default();
     channels.iter().for_each(|transcript| report.append(transcript.report.clone()));
     report
-}
-
-/// The coverage as a header: seconds of speech, seconds of it that have text, stretches that have none.
-pub fn coverage_header(report: &Report) -> Option<String> {
-    let coverage = report.coverage.as_ref()?;
-    let (speech, covered) = (coverage.speech.as_secs_f64(), coverage.covered.as_secs_f64());
-    Some(format!("speech={speech:.2}; covered={covered:.2}; gaps={}", coverage.gaps.len()))
 }
 
 fn metadata(done: &Done, wanted: &Wanted) -> Metadata {
@@ -192,28 +186,14 @@ fn metadata(done: &Done, wanted: &Wanted) -> Metadata {
         models: [id],
         model_info: BTreeMap::from([(id, named)]),
         tags: wanted.tags.clone(),
-        x_mynah: told(&report(&done.channels)),
+        x_mynah: told(&report_of(&done.channels)),
     }
 }
 
 fn told(report: &Report) -> Value {
-    let dropped = |it: &Dropped| json!({"start": seconds(it.start), "end": seconds(it.end), "text": it.text});
-    let mut told = json!({
-        "pieces": report.pieces,
-        "cut_in_speech": report.cut_in_speech,
-        "seam_words": report.seam_words,
-        "decoded_again": report.decoded_again,
-        "audited": report.audited,
-        "recovered": report.recovered,
-        "dropped": report.dropped.iter().map(dropped).collect::<Vec<_>>(),
-    });
+    let mut told = report::report(report);
     if let Some(coverage) = &report.coverage {
-        let gap = |gap: &std::ops::Range<Duration>| json!({"start": seconds(gap.start), "end": seconds(gap.end)});
-        told["coverage"] = json!({
-            "speech": seconds(coverage.speech),
-            "covered": seconds(coverage.covered),
-            "gaps": coverage.gaps.iter().map(gap).collect::<Vec<_>>(),
-        });
+        told["coverage"] = report::coverage(coverage);
     }
     told
 }
@@ -345,6 +325,7 @@ mod tests {
     use super::*;
     use crate::models::catalog::ModelTask;
     use crate::transcript::Coverage;
+    use serde_json::json;
 
     fn done(channels: Vec<Transcript>) -> Done {
         let model = ModelInfo {
@@ -449,14 +430,5 @@ mod tests {
     fn the_id_of_a_model_is_always_the_same() {
         assert_eq!(uuid_of("a"), uuid_of("a"));
         assert_ne!(uuid_of("a"), uuid_of("b"));
-    }
-
-    #[test]
-    fn the_coverage_header_counts_gaps() {
-        let gaps = vec![Duration::ZERO..Duration::from_secs(1)];
-        let coverage = Coverage { speech: Duration::from_millis(12_300), covered: Duration::from_secs(11), gaps };
-        let report = Report { coverage: Some(coverage), ..Report::default() };
-        assert_eq!(coverage_header(&report).unwrap(), "speech=12.30; covered=11.00; gaps=1");
-        assert!(coverage_header(&Report::default()).is_none());
     }
 }
