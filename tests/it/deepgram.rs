@@ -133,6 +133,15 @@ async fn utterances_and_paragraphs_hold_the_words() {
 }
 
 #[tokio::test]
+async fn words_are_written_as_the_client_wants_them() {
+    let app = TestApp::start().await;
+    let sound = app.speak(SENTENCE, "wav").await;
+    let body = heard(&app, "punctuate=true&replace=Kitchen+Lights:lamps&replace=please:", sound).await;
+    assert_eq!(alternative(&body, 0)["transcript"], "turn on the lamps at seven o'clock.");
+    assert_eq!(alternative(&body, 0)["words"].as_array().expect("words").len(), 7);
+}
+
+#[tokio::test]
 async fn every_channel_has_a_transcript_of_its_own() {
     let app = TestApp::start().await;
     let (samples, rate) = stereo(&app).await;

@@ -2,6 +2,7 @@
 
 use super::error::RequestId;
 use super::query::Asked;
+use super::replace::replace;
 use super::response::{Answer, Done, report_of};
 use crate::api::error::Rejection;
 use crate::api::report;
@@ -49,7 +50,8 @@ pub async fn create_transcript(
     let pool = app.models.transcriber(&asked.model.id).await?;
     let recording = Recording { upload: receive(&app, request).await?, asked };
     let (channels, sha256) = tokio::try_join!(recording.transcribe(pool, diarization), recording.sha256())?;
-    let (channels, durations): (Vec<_>, Vec<_>) = channels.into_iter().unzip();
+    let (mut channels, durations): (Vec<_>, Vec<_>) = channels.into_iter().unzip();
+    channels.iter_mut().for_each(|transcript| replace(transcript, &recording.asked.replacements));
     let duration = durations.into_iter().max().unwrap_or_default();
     let Asked { model, wanted, .. } = recording.asked;
     let done = Done { request_id, created, sha256, duration, model, channels };

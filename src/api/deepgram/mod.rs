@@ -5,6 +5,7 @@ pub mod listen;
 pub mod models;
 mod paragraphs;
 mod query;
+mod replace;
 mod response;
 mod spoken;
 

@@ -21,7 +21,7 @@ pub struct Paragraph<'a, 'b> {
 impl Paragraph<'_, '_> {
     /// The sentences as they are written.
     pub fn text(&self) -> String {
-        self.sentences.iter().map(|sentence| join(sentence, true)).collect::<Vec<_>>().join(" ")
+        join(self.sentences.iter().copied().flatten(), true)
     }
 
     /// Whose words they are.

@@ -3,6 +3,7 @@
 //! Parameters that nobody knows are ignored, because client libraries send more than is documented. Those that Deepgram
 //! has and this server cannot honour are refused by name.
 
+use super::replace::Replacement;
 use super::response::Wanted;
 use crate::api::languages;
 use crate::app::App;
@@ -22,7 +23,7 @@ const DEFAULT_MODEL: &str = "deepgram/nova-3";
 const UTTERANCE_SPLIT: Duration = Duration::from_millis(800);
 
 /// Parameters that change the answer in ways that this server does not have. Switched off they are fine.
-const REFUSED: [&str; 17] = [
+const REFUSED: [&str; 16] = [
     "callback",
     "callback_method",
     "custom_intent",
@@ -35,7 +36,6 @@ const REFUSED: [&str; 17] = [
     "numerals",
     "profanity_filter",
     "redact",
-    "replace",
     "search",
     "sentiment",
     "summarize",
@@ -55,6 +55,8 @@ pub struct Asked {
     pub diarize: bool,
     /// Whether every channel is transcribed by itself.
     pub multichannel: bool,
+    /// What is to be written another way.
+    pub replacements: Vec<Replacement>,
     /// What the sound is when it has no header.
     pub raw: Option<RawFormat>,
     /// What the answer tells.
@@ -81,7 +83,8 @@ impl Asked {
             ..TranscribeOptions::default()
         };
         let (diarize, multichannel, raw) = (query.diarize()?, query.flag("multichannel")?, query.raw()?);
-        Ok(Self { model, options, diarize, multichannel, raw, wanted })
+        let replacements = query.replacements()?;
+        Ok(Self { model, options, diarize, multichannel, replacements, raw, wanted })
     }
 }
 
@@ -238,6 +241,11 @@ impl Parameters {
         Ok(keywords)
     }
 
+    fn replacements(&self) -> Result<Vec<Replacement>> {
+        let parse = |text| Replacement::parse(text).ok_or_else(|| wrong("replace", text, "find:replacement"));
+        self.all("replace").map(parse).collect()
+    }
+
     /// What headerless sound is. In a container, the container says it, and so do FLAC and Ogg Opus.
     fn raw(&self) -> Result<Option<RawFormat>> {
         let encoding = match self.text("encoding") {
@@ -346,6 +354,12 @@ mod tests {
         }
         assert!(parameters("redact=pci&redact=ssn").refuse_unsupported().is_err());
         assert!(parameters("surprise=1&mip_opt_out=true&extra=a:b").refuse_unsupported().is_ok());
+    }
+
+    #[test]
+    fn a_replacement_says_what_to_look_for() {
+        assert_eq!(parameters("replace=a:b&replace=c%20d:").replacements().unwrap().len(), 2);
+        assert_eq!(parameters("replace=a").replacements().unwrap_err().param(), Some("replace"));
     }
 
     #[test]

@@ -241,7 +241,7 @@ fn word(word: &Spoken<'_>, wanted: &Wanted) -> Word {
 
 fn all_paragraphs(paragraphs: &[Paragraph<'_, '_>]) -> Paragraphs {
     let sentence = |words: &&[Spoken<'_>]| Sentence {
-        text: join(words, true),
+        text: join(*words, true),
         start: words.first().map_or(0.0, |word| seconds(word.start)),
         end: words.last().map_or(0.0, |word| seconds(word.end)),
     };

@@ -74,11 +74,16 @@ pub fn bare(text: &str) -> String {
     out.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Whether words of this language have spaces between them.
+pub fn needs_spaces(language: Option<&str>) -> bool {
+    !language.is_some_and(|language| WITHOUT_SPACES.contains(&language))
+}
+
 /// The words as text: as they are written, or bare.
-pub fn join(words: &[Spoken<'_>], punctuated: bool) -> String {
+pub fn join<'a: 'b, 'b>(words: impl IntoIterator<Item = &'b Spoken<'a>>, punctuated: bool) -> String {
     let mut out = String::new();
     for word in words {
-        if !out.is_empty() && !word.language.is_some_and(|language| WITHOUT_SPACES.contains(&language)) {
+        if !out.is_empty() && needs_spaces(word.language) {
             out.push(' ');
         }
         out.push_str(if punctuated { word.text } else { &word.bare });
