@@ -5,6 +5,7 @@ use bytes::Bytes;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tokio::net::TcpListener;
 
 const SENTENCE: &str = "Please turn on the kitchen lights at seven o'clock.";
 const OTHER_SENTENCE: &str = "Turn off the lights.";
@@ -229,6 +230,27 @@ async fn what_is_no_sound_is_refused_in_deepgrams_words() {
         let (found, body) = failure_of(listen(&app, "", body).await).await;
         assert_eq!((found.as_u16(), &body["err_code"]), (status, &json!(code)));
     }
+}
+
+#[tokio::test]
+async fn a_recording_on_the_web_is_fetched() {
+    let app = TestApp::start_with(|config| (config.offline, config.limits.allow_private_urls) = (false, true)).await;
+    let (clip, listener) = (app.speak(SENTENCE, "flac").await, TcpListener::bind("127.0.0.1:0").await);
+    let (listener, answer) = (listener.expect("a free port"), clip.clone());
+    let files = axum::Router::new().route("/clip", axum::routing::get(move || async move { answer }));
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async { axum::serve(listener, files).await });
+    let ask = |path| app.post_body("/v1/listen?punctuate=true", "Application/JSON; charset=utf-8", path);
+    let url = |path: &str| json!({"url": format!("http://{address}{path}")}).to_string();
+    let body: Value = ask(url("/clip")).await.json().await.expect("JSON");
+    assert_eq!(alternative(&body, 0)["transcript"], SENTENCE);
+    assert_eq!(body["metadata"]["sha256"], format!("{:x}", Sha256::digest(&clip)));
+    let (status, body) = failure_of(ask(url("/nothing")).await).await;
+    assert_eq!(status, 400);
+    assert!(
+        body["err_msg"].as_str().is_some_and(|message| message.contains("url") && message.contains("404")),
+        "{body}"
+    );
 }
 
 #[tokio::test]

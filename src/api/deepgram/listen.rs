@@ -5,22 +5,23 @@ use super::query::Asked;
 use super::replace::replace;
 use super::response::{Answer, Done, report_of};
 use crate::api::error::Rejection;
+use crate::api::fetch::fetch;
 use crate::api::report;
 use crate::api::upload::Upload;
 use crate::app::App;
-use crate::audio::decode::{Decoder, Source, raw};
+use crate::audio::decode::{Source, raw};
 use crate::engine::TranscriberPool;
 use crate::engine::pool::Priority;
 use crate::error::{Error, Kind, Result};
+use crate::speech::channels::transcribe_channels;
 use crate::speech::speakers::Diarization;
 use crate::speech::step;
-use crate::speech::transcribe::{Request, transcribe_all};
+use crate::speech::transcribe::{Request, Stages, transcribe_all};
 use crate::transcript::Transcript;
 use axum::extract::{Request as HttpRequest, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use futures::{StreamExt as _, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};
 use std::io::Read as _;
 use std::sync::Arc;
@@ -28,9 +29,6 @@ use std::time::{Duration, SystemTime};
 
 /// The largest body that names an address instead of holding a recording, in bytes.
 const MOST_JSON: usize = 1 << 16;
-
-/// The most channels that are transcribed apart.
-const MOST_CHANNELS: u32 = 16;
 
 /// How many bytes of a recording are hashed at once.
 const HASHED_AT_ONCE: u64 = 1 << 20;
@@ -43,21 +41,28 @@ pub async fn create_transcript(
 ) -> Result<Response, Rejection> {
     let created = SystemTime::now();
     let asked = Asked::parse(&app, request.uri())?;
-    let diarization = match asked.diarize {
-        true => Some(Diarization { pool: app.models.diarizer().await?, known: Vec::new(), count: None }),
-        false => None,
-    };
+    let job = job(&app, &asked).await?;
     let pool = app.models.transcriber(&asked.model.id).await?;
     let recording = Recording { upload: receive(&app, request).await?, asked };
-    let (channels, sha256) = tokio::try_join!(recording.transcribe(pool, diarization), recording.sha256())?;
-    let (mut channels, durations): (Vec<_>, Vec<_>) = channels.into_iter().unzip();
+    let ((mut channels, duration), sha256) = tokio::try_join!(recording.transcribe(pool, job), recording.sha256())?;
     channels.iter_mut().for_each(|transcript| replace(transcript, &recording.asked.replacements));
-    let duration = durations.into_iter().max().unwrap_or_default();
     let Asked { model, wanted, .. } = recording.asked;
     let done = Done { request_id, created, sha256, duration, model, channels };
     let mut response = Json(Answer::new(&done, &wanted)).into_response();
     report::add_coverage(&mut response, &report_of(&done.channels));
     Ok(response)
+}
+
+/// What is to be done: the query says it, and the settings what the query has no words for.
+async fn job(app: &App, asked: &Asked) -> Result<Request> {
+    let mut request = Request::new(asked.options.clone(), Priority::Interactive);
+    let defaults = &app.config.transcription;
+    request.stages = Stages { cut: defaults.vad, audit: defaults.audit };
+    (request.options.guard, request.options.short_context) = (defaults.guard, defaults.short_context);
+    if asked.diarize {
+        request.diarization = Some(Diarization { pool: app.models.diarizer().await?, known: Vec::new(), count: None });
+    }
+    Ok(request)
 }
 
 /// The body: the recording itself, or where it is. Only `application/json` says that it is the latter, because clients
@@ -66,7 +71,7 @@ async fn receive(app: &App, request: HttpRequest) -> Result<Upload> {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
     let upload = match media_type.eq_ignore_ascii_case("application/json") {
-        true => fetch(&address(request).await?).await?,
+        true => fetch(&address(request).await?, "url", &app.config).await?,
         false => Upload::from_body(request, &app.config.limits).await?,
     };
     match upload.is_empty() {
@@ -89,10 +94,6 @@ async fn address(request: HttpRequest) -> Result<String> {
     }
 }
 
-async fn fetch(_url: &str) -> Result<Upload> {
-    Err(Error::invalid("url", "`url` is not supported by this server: send the recording itself."))
-}
-
 /// What was sent, and what is to be done with it.
 struct Recording {
     upload: Upload,
@@ -100,33 +101,13 @@ struct Recording {
 }
 
 impl Recording {
-    /// Every channel with its duration, or the mix of all as the only one.
-    async fn transcribe(
-        &self,
-        pool: Arc<TranscriberPool>,
-        diarization: Option<Diarization>,
-    ) -> Result<Vec<(Transcript, Duration)>> {
-        let channels: Vec<Option<u32>> = match self.asked.multichannel {
-            true => (0..self.channels().await?).map(Some).collect(),
-            false => vec![None],
-        };
-        let transcripts = channels.into_iter().map(|channel| {
-            let request = Request::new(self.asked.options.clone(), Priority::Interactive);
-            let request = Request { channel, diarization: diarization.clone(), ..request };
-            let pool = pool.clone();
-            async move { transcribe_all(pool, self.open()?, request).await }
-        });
-        futures::stream::iter(transcripts).buffered(pool.slots().max(1)).try_collect().await
-    }
-
-    async fn channels(&self) -> Result<u32> {
-        let source = self.open()?;
-        let count = step(move || Ok(Decoder::open(source)?.channels())).await?;
-        if count > MOST_CHANNELS {
-            let message = format!("`multichannel`: the recording has {count} channels, more than {MOST_CHANNELS}.");
-            return Err(Error::invalid("multichannel", message));
+    /// The transcript of every channel, or of the mix of all as the only one, and how long the recording is.
+    async fn transcribe(&self, pool: Arc<TranscriberPool>, request: Request) -> Result<(Vec<Transcript>, Duration)> {
+        if self.asked.multichannel {
+            return transcribe_channels(pool, || self.open(), request).await;
         }
-        Ok(count)
+        let (transcript, duration) = transcribe_all(pool, self.open()?, request).await?;
+        Ok((vec![transcript], duration))
     }
 
     /// The recording from its start, with a header.

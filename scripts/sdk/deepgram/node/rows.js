@@ -1,8 +1,9 @@
 // What every version of Deepgram's SDK must be able to do.
 
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
 import { test } from "node:test";
-import { key, keyedUrl, otherSentence, sentence, spoken, stereo, url } from "./shared.js";
+import { fetchingUrl, key, keyedUrl, otherSentence, sentence, spoken, stereo, url } from "./shared.js";
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -27,6 +28,20 @@ export function rows(connect) {
     assert.equal(metadata.channels, 1);
     assert.equal(metadata.model_info[metadata.models[0]].arch, "whisper");
     assert.equal(alternative(answer).transcript, sentence);
+  });
+
+  test("a recording on the web becomes text", async () => {
+    const audio = await spoken();
+    const files = createServer((_, answer) => answer.end(audio));
+    await new Promise((listening) => files.listen(0, "127.0.0.1", listening));
+    try {
+      const address = `http://127.0.0.1:${files.address().port}/speech.wav`;
+      const answer = await connect(fetchingUrl, "unused").url(address, { model: "nova-3", smart_format: true });
+      assert.equal(alternative(answer).transcript, sentence);
+    } finally {
+      files.closeAllConnections();
+      files.close();
+    }
   });
 
   test("words have times, confidences and both forms", async () => {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 
 export const url = process.env.SDK_URL;
 export const keyedUrl = process.env.SDK_KEYED_URL;
+export const fetchingUrl = process.env.SDK_FETCHING_URL;
 export const key = process.env.SDK_KEY;
 export const sentence = "Please turn on the kitchen lights at seven o'clock.";
 export const otherSentence = "Turn off the lights.";

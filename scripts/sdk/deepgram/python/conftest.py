@@ -4,6 +4,7 @@ scripts/sdk/run starts the servers and says where they are:
 
     SDK_URL           a server without keys
     SDK_KEYED_URL     one that wants SDK_KEY
+    SDK_FETCHING_URL  one that may fetch recordings, also from this machine
 """
 
 import array
@@ -20,6 +21,7 @@ import pytest
 
 URL = os.environ["SDK_URL"]
 KEYED_URL = os.environ["SDK_KEYED_URL"]
+FETCHING_URL = os.environ["SDK_FETCHING_URL"]
 KEY = os.environ["SDK_KEY"]
 
 SENTENCE = "Please turn on the kitchen lights at seven o'clock."

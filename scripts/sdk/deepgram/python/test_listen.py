@@ -9,7 +9,20 @@ import wave
 from datetime import datetime
 
 import pytest
-from conftest import KEY, KEYED_URL, OTHER_SENTENCE, SENTENCE, Failure, alternative, connect, seconds, spoken, stereo, told
+from conftest import (
+    FETCHING_URL,
+    KEY,
+    KEYED_URL,
+    OTHER_SENTENCE,
+    SENTENCE,
+    Failure,
+    alternative,
+    connect,
+    seconds,
+    spoken,
+    stereo,
+    told,
+)
 
 
 def test_a_recording_becomes_text_with_metadata(client):
@@ -24,6 +37,43 @@ def test_a_recording_becomes_text_with_metadata(client):
     (model,) = metadata["models"]
     assert metadata["model_info"][model]["arch"] == "whisper"
     assert alternative(answer)["transcript"] == SENTENCE
+
+
+class Files(http.server.BaseHTTPRequestHandler):
+    """A file server with one recording."""
+
+    def do_GET(self):
+        found = self.path == "/speech.wav"
+        self.send_response(200 if found else 404)
+        self.end_headers()
+        self.wfile.write(spoken(SENTENCE) if found else b"")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def files():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Files)
+    threading.Thread(target=server.serve_forever).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_recording_on_the_web_becomes_text(files):
+    answer = connect(FETCHING_URL).url(f"{files}/speech.wav", model="nova-3", smart_format=True)
+    assert alternative(answer)["transcript"] == SENTENCE
+    assert answer["metadata"]["sha256"] == hashlib.sha256(spoken(SENTENCE)).hexdigest()
+    with pytest.raises(Failure) as failure:
+        connect(FETCHING_URL).url(f"{files}/nothing.wav", model="nova-3")
+    assert "404" in failure.value.text
+
+
+def test_nothing_is_fetched_from_private_addresses_by_default(files):
+    with pytest.raises(Failure) as failure:
+        connect(KEYED_URL, KEY).url(f"{files}/speech.wav", model="nova-3")
+    assert "private" in failure.value.text
 
 
 def test_words_have_times_and_confidences(client):
