@@ -3,20 +3,24 @@
 //! The dialects translate between a vendor's wire shapes and the neutral core in `speech`; they decide nothing.
 
 mod auth;
+mod deepgram;
 mod drain;
 mod error;
 mod fetch;
 mod form;
 mod health;
+mod languages;
+mod models;
 mod observe;
 mod openai;
+mod report;
 mod upload;
 
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
@@ -24,6 +28,9 @@ use error::Rejection;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, ExposeHeaders};
+
+/// Headers of answers that web pages may see.
+const EXPOSED: [&str; 5] = ["x-request-id", "retry-after", "x-mynah-coverage", "dg-request-id", "dg-error"];
 
 /// Every route, and the layers around them: the last of these sees a request first.
 pub fn router(app: App) -> Result<Router> {
@@ -35,11 +42,12 @@ pub fn router(app: App) -> Result<Router> {
         .route("/v1/audio/models", get(openai::models::list_audio_models));
     let guarded = Router::new()
         .route("/metrics", get(health::get_metrics))
-        .route("/v1/models", get(openai::models::list_models))
+        .route("/v1/models", get(models::list_models))
         .route("/v1/models/{*id}", get(openai::models::get_model))
         .route("/v1/audio/transcriptions", post(openai::transcriptions::create_transcription))
         .route("/v1/audio/translations", post(openai::transcriptions::create_translation))
         .route("/v1/audio/speech", post(openai::speech::create_speech))
+        .route(deepgram::LISTEN, post(deepgram::listen::create_transcript))
         .route_layer(from_fn_with_state(app.clone(), observe::limit_requests))
         .route_layer(from_fn_with_state(app.clone(), auth::require_key));
     Ok(open
@@ -49,6 +57,8 @@ pub fn router(app: App) -> Result<Router> {
         .layer(DefaultBodyLimit::disable()) // `upload` counts bytes itself and says how many were too many
         .layer(cors)
         .layer(from_fn(drain::drain_refused))
+        .layer(from_fn(observe::answer_panics))
+        .layer(from_fn(deepgram::error::speak_deepgram))
         .layer(from_fn(observe::log_request)) // sees every answer, also those of the layers above
         .with_state(app))
 }
@@ -98,11 +108,7 @@ fn cors(origins: &[String]) -> Result<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers(ExposeHeaders::list([
-            HeaderName::from_static("x-request-id"),
-            HeaderName::from_static("x-mynah-coverage"),
-            header::RETRY_AFTER,
-        ]));
+        .expose_headers(ExposeHeaders::list(EXPOSED.map(HeaderName::from_static)));
     if origins.iter().any(|origin| origin == "*") {
         return Ok(layer.allow_origin(AllowOrigin::any()));
     }

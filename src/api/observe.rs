@@ -16,15 +16,24 @@ use std::time::{Duration, Instant};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
 
-/// Gives the request an id, answers panics with a 500, and writes one line and the metrics when the answer begins.
-pub async fn log_request(request: Request, next: Next) -> Response {
+/// The id of a request, as its log line and `x-request-id` have it.
+#[derive(Clone)]
+pub struct RequestId(pub HeaderValue);
+
+/// Answers panics with a 500.
+pub async fn answer_panics(request: Request, next: Next) -> Response {
+    AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+        Rejection::from(Error::new(Kind::Internal, "The server failed on this request.")).into_response()
+    })
+}
+
+/// Gives the request an id, and writes one line and the metrics when the answer begins.
+pub async fn log_request(mut request: Request, next: Next) -> Response {
     let (begun, method) = (Instant::now(), request.method().clone());
     let id = request_id(&request);
+    request.extensions_mut().insert(RequestId(id.clone()));
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
-    let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    let mut response = answer.unwrap_or_else(|_| {
-        Rejection::from(Error::new(Kind::Internal, "The server failed on this request.")).into_response()
-    });
+    let mut response = next.run(request).await;
     let elapsed = begun.elapsed();
     write_log(&id, &method, &route, &response, elapsed);
     telemetry::request(&route, method.as_str(), response.status().as_u16(), elapsed);

@@ -1,12 +1,16 @@
 //! Sound on its way in, in bounded memory: small files stay there, large ones go to disk.
 
 use crate::audio::decode::Source;
+use crate::config::LimitsConfig;
 use crate::error::{Error, Kind, Result};
+use axum::extract::Request;
+use axum::http::header;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
+use futures::TryStreamExt as _;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
@@ -43,6 +47,30 @@ impl Upload {
                 Box::new(BufReader::with_capacity(BUFFER, Positioned { file: file.clone(), position: 0 }))
             }
         }
+    }
+}
+
+impl Upload {
+    /// Reads a body that is nothing but the file.
+    ///
+    /// # Errors
+    /// `InvalidRequest` when it is cut off, `TooLarge` over a limit.
+    pub async fn from_body(request: Request, limits: &LimitsConfig) -> Result<Self> {
+        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        if let Some(length) = length.filter(|length| *length > limits.upload_bytes) {
+            return Err(too_large(limits.upload_bytes, length));
+        }
+        let cut_off = |e| Error::new(Kind::InvalidRequest, "The body was cut off.").with_source(e);
+        let mut chunks = request.into_body().into_data_stream();
+        let (mut spool, mut read) = (Spool::new(limits.spool_bytes), 0);
+        while let Some(chunk) = chunks.try_next().await.map_err(cut_off)? {
+            read += chunk.len() as u64;
+            if read > limits.upload_bytes {
+                return Err(too_large(limits.upload_bytes, read));
+            }
+            spool.push(chunk).await?;
+        }
+        Ok(spool.finish())
     }
 }
 

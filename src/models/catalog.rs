@@ -290,7 +290,8 @@ mod tests {
     fn every_name_a_client_may_know_leads_to_a_model() {
         let catalog = Catalog::load(None).expect("the catalog in the binary is good");
         let transcribe = "openai/whisper-1 deepgram/nova-3 deepgram/flux whisper-1 gpt-4o-transcribe \
-            gpt-4o-mini-transcribe gpt-4o-transcribe-diarize gpt-transcribe nova-3 flux openai/gpt-4o-transcribe";
+            gpt-4o-mini-transcribe gpt-4o-transcribe-diarize gpt-transcribe nova-3 flux openai/gpt-4o-transcribe nova-2-phonecall \
+            deepgram/nova-2-general Nova-3-Medical enhanced-meeting";
         for name in transcribe.split_whitespace() {
             assert_eq!(first_candidate(&catalog, name), "whisper-large-v3-turbo", "{name}");
         }

@@ -18,17 +18,17 @@ pub const MAX_CHANNELS: u32 = 16;
 /// and once before that, to count them. The segments say which channel they are of.
 ///
 /// # Errors
-/// `InvalidRequest` (param `multichannel`) for more than [`MAX_CHANNELS`]; the first error of any channel, as
-/// [`transcribe_all`].
+/// `InvalidRequest` (param `multichannel`) for more than [`MAX_CHANNELS`]; whatever `open` says; the first error of any
+/// channel, as [`transcribe_all`].
 ///
 /// # Cancel safety
 /// Dropping the future gives up everything that waits or runs for it.
 pub async fn transcribe_channels(
     pool: Arc<TranscriberPool>,
-    open: impl Fn() -> Box<dyn Source>,
+    open: impl Fn() -> Result<Box<dyn Source>>,
     request: Request,
 ) -> Result<(Vec<Transcript>, Duration)> {
-    let source = open();
+    let source = open()?;
     let count = step(move || Ok(Decoder::open(source)?.channels())).await?;
     if count > MAX_CHANNELS {
         let message = format!("The recording has {count} channels; up to {MAX_CHANNELS} are transcribed apart.");
@@ -37,7 +37,7 @@ pub async fn transcribe_channels(
     let channels = (0..count).map(|channel| {
         let (request, source, pool) = (Request { channel: Some(channel), ..request.clone() }, open(), pool.clone());
         async move {
-            let (mut transcript, duration) = transcribe_all(pool, source, request).await?;
+            let (mut transcript, duration) = transcribe_all(pool, source?, request).await?;
             transcript.segments.iter_mut().for_each(|segment| segment.channel = Some(channel));
             Ok::<_, Error>((transcript, duration))
         }

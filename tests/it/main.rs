@@ -3,6 +3,7 @@
 mod app;
 mod architecture;
 mod cli;
+mod deepgram;
 mod fake;
 mod fetch;
 mod models;

@@ -2,7 +2,6 @@
 
 mod chunking_strategy;
 mod known_speakers;
-pub mod languages;
 pub mod models;
 mod speaker_names;
 pub mod speech;

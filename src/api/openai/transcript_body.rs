@@ -1,19 +1,16 @@
 //! What a transcript looks like on OpenAI's wire: `json`, `text`, `srt`, `vtt`, `verbose_json`, `diarized_json`.
 
-use super::languages;
 use super::speaker_names::SpeakerNames;
 use super::usage::{Usage, written};
+use crate::api::{languages, report};
 use crate::engine::Task;
 use crate::subtitle::{self, Layout, Style};
-use crate::transcript::{Coverage, Doubt, Report, Segment, Speaker, Token, Transcript, Word, compression_ratio};
+use crate::transcript::{Segment, Speaker, Token, Transcript, Word, compression_ratio};
 use axum::Json;
-use axum::http::{HeaderValue, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::time::Duration;
-
-/// The header that says how much of the speech is in the answer.
-const COVERAGE: &str = "x-mynah-coverage";
 
 /// OpenAI's `response_format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,10 +83,7 @@ pub fn respond(transcript: &Transcript, duration: Duration, wanted: &Wanted) -> 
         ResponseFormat::VerboseJson => Json(verbose(transcript, duration, wanted)).into_response(),
         ResponseFormat::DiarizedJson => Json(diarized(transcript, duration, wanted)).into_response(),
     };
-    let coverage = transcript.report.coverage.as_ref().and_then(|it| HeaderValue::try_from(coverage_header(it)).ok());
-    if let Some(coverage) = coverage {
-        response.headers_mut().insert(COVERAGE, coverage);
-    }
+    report::add_coverage(&mut response, &transcript.report);
     response
 }
 
@@ -238,10 +232,10 @@ fn verbose(transcript: &Transcript, duration: Duration, wanted: &Wanted) -> Valu
         "duration": seconds(duration),
         "text": text(transcript, wanted),
         "usage": Usage::Duration.value(duration, 0),
-        "x_mynah": report(&transcript.report),
+        "x_mynah": report::report(&transcript.report),
     });
     if let Some(checked) = &transcript.report.coverage {
-        body["coverage"] = coverage(checked);
+        body["coverage"] = report::coverage(checked);
     }
     if wanted.words {
         let words = transcript.segments.iter().flat_map(|segment| segment.words.iter().map(move |it| (segment, it)));
@@ -292,44 +286,6 @@ fn describe(body: &mut Value, speaker: Option<&Speaker>, channel: Option<u32>, w
     }
 }
 
-/// How much of the speech is in the transcript, and where it is not.
-pub fn coverage(coverage: &Coverage) -> Value {
-    let gap = |gap: &std::ops::Range<Duration>| json!({"start": seconds(gap.start), "end": seconds(gap.end)});
-    json!({
-        "speech_seconds": seconds(coverage.speech),
-        "covered_seconds": seconds(coverage.covered),
-        "gaps": coverage.gaps.iter().map(gap).collect::<Vec<_>>(),
-    })
-}
-
-fn coverage_header(coverage: &Coverage) -> String {
-    let (speech, covered) = (coverage.speech.as_secs_f64(), coverage.covered.as_secs_f64());
-    format!("speech={speech:.2}; covered={covered:.2}; gaps={}", coverage.gaps.len())
-}
-
-/// What the stages around the engine did.
-fn report(report: &Report) -> Value {
-    let reason = |doubt| match doubt {
-        Doubt::Repetition => "repetition",
-        Doubt::TooFast => "too_fast",
-        Doubt::NoSpeech => "no_speech",
-        Doubt::Unsure => "unsure",
-        Doubt::StageDirection => "stage_direction",
-    };
-    let dropped = report.dropped.iter().map(
-        |it| json!({"start": seconds(it.start), "end": seconds(it.end), "text": it.text, "reason": reason(it.reason)}),
-    );
-    json!({
-        "pieces": report.pieces,
-        "cut_in_speech": report.cut_in_speech,
-        "seam_words": report.seam_words,
-        "decoded_again": report.decoded_again,
-        "dropped": dropped.collect::<Vec<_>>(),
-        "audited": report.audited,
-        "recovered": report.recovered,
-    })
-}
-
 fn seconds(time: Duration) -> f64 {
     round(time.as_secs_f64())
 }
@@ -342,7 +298,7 @@ fn round(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transcript::Dropped;
+    use crate::transcript::{Coverage, Report};
 
     fn transcript() -> Transcript {
         let word = |text: &str, start, end| Word {
@@ -450,16 +406,5 @@ mod tests {
         let wanted = wanted(ResponseFormat::Json);
         assert_eq!(languages(&transcript, &wanted), Some(json!([{"code": "en"}, {"code": "de"}])));
         assert_eq!(segment(1, &transcript.segments[1], &wanted)["language"], "german");
-    }
-
-    #[test]
-    fn the_header_says_what_is_missing() {
-        let second = Duration::from_secs(1);
-        let coverage = Coverage { speech: 12 * second, covered: 10 * second, gaps: vec![second..3 * second] };
-        assert_eq!(coverage_header(&coverage), "speech=12.00; covered=10.00; gaps=1");
-        assert_eq!(self::coverage(&coverage)["gaps"][0], json!({"start": 1.0, "end": 3.0}));
-        let dropped = Dropped { start: second, end: second, text: "x x x".into(), reason: Doubt::Repetition };
-        let told = report(&Report { dropped: vec![dropped], ..Report::default() });
-        assert_eq!(told["dropped"][0]["reason"], "repetition");
     }
 }

@@ -1,8 +1,9 @@
 //! `stream=true`: a transcript as server-sent events, piece by piece.
 
-use super::transcript_body::{Lines, Wanted, coverage, languages, logprob, turn, turn_id};
+use super::transcript_body::{Lines, Wanted, languages, logprob, turn, turn_id};
 use super::usage::written;
 use crate::api::error::envelope;
+use crate::api::report;
 use crate::error::{Error, Kind, Result};
 use crate::speech::transcribe::Progress;
 use crate::transcript::{Segment, Transcript};
@@ -108,7 +109,7 @@ impl Teller {
             done["logprobs"] = self.whole.segments.iter().flat_map(|segment| &segment.tokens).map(logprob).collect();
         }
         if let Some(checked) = &self.whole.report.coverage {
-            done["coverage"] = coverage(checked);
+            done["coverage"] = report::coverage(checked);
         }
         done
     }

@@ -2,11 +2,11 @@
 
 use super::chunking_strategy::chunking_strategy;
 use super::known_speakers::{Voices, voices};
-use super::languages;
 use super::speaker_names::SpeakerNames;
 use super::transcript_body::{ResponseFormat, Wanted};
 use super::usage::Usage;
 use crate::api::form::Form;
+use crate::api::languages;
 use crate::api::upload::{Upload, decode_base64};
 use crate::app::App;
 use crate::engine::{Task, TranscribeOptions};

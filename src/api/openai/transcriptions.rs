@@ -71,7 +71,7 @@ async fn whole(
     if !multichannel {
         return transcribe_all(pool, upload.source(), request).await;
     }
-    let (transcripts, duration) = transcribe_channels(pool, || upload.source(), request).await?;
+    let (transcripts, duration) = transcribe_channels(pool, || Ok(upload.source()), request).await?;
     Ok((merge(transcripts), duration))
 }
 

@@ -52,12 +52,26 @@ pub struct RawFormat {
 }
 
 /// Gives `samples` as a WAV file, which [`super::Decoder::open`] decodes. The bytes stay where they are; those of a last
-/// frame that is not complete are left out.
+/// frame that is not complete are left out. What has a header of its own stays as it is.
 ///
 /// # Errors
 /// `InvalidAudio` for a sample rate or a number of channels that cannot be decoded; `Internal` if `samples` cannot be
 /// read.
 pub fn with_header(mut samples: Box<dyn Source>, format: RawFormat) -> Result<Box<dyn Source>> {
+    check(format)?;
+    let (has_header, length) = look(&mut *samples).map_err(unreadable)?;
+    if has_header {
+        return Ok(samples);
+    }
+    let header = header(format, length);
+    Ok(Box::new(Headed { header, samples, position: 0 }))
+}
+
+/// Whether sound of this format can be decoded.
+///
+/// # Errors
+/// `InvalidAudio` for a sample rate or a number of channels that cannot be.
+pub fn check(format: RawFormat) -> Result<()> {
     if !SAMPLE_RATES.contains(&format.sample_rate) {
         let (low, high) = SAMPLE_RATES.into_inner();
         let message = format!("A sample rate of {} Hz is not supported: {low} to {high}.", format.sample_rate);
@@ -68,9 +82,21 @@ pub fn with_header(mut samples: Box<dyn Source>, format: RawFormat) -> Result<Bo
         let message = format!("{} channels are not supported: {low} to {high}.", format.channels);
         return Err(Error::new(Kind::InvalidAudio, message));
     }
-    let length = samples.seek(SeekFrom::End(0)).and_then(|length| samples.rewind().map(|()| length));
-    let header = header(format, length.map_err(unreadable)?);
-    Ok(Box::new(Headed { header, samples, position: 0 }))
+    Ok(())
+}
+
+/// Whether `samples` begin with a header after all, and how many bytes there are.
+fn look(samples: &mut dyn Source) -> io::Result<(bool, u64)> {
+    let length = samples.seek(SeekFrom::End(0))?;
+    samples.rewind()?;
+    let mut head = Vec::new();
+    Read::take(&mut *samples, 12).read_to_end(&mut head)?;
+    samples.rewind()?;
+    let is_file = match head[..] {
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E'] => true,
+        _ => [&b"fLaC"[..], b"OggS", b"\x1a\x45\xdf\xa3"].iter().any(|magic| head.starts_with(magic)),
+    };
+    Ok((is_file, length))
 }
 
 /// The header of a WAV file with `length` bytes of samples.
@@ -171,6 +197,14 @@ mod tests {
             ("stereo.wav", RawEncoding::Linear16, 8_000, 2),
         ] {
             let pcm = heard(headerless(name), encoding, sample_rate, channels);
+            assert!(pcm == decode(fixture(name)).unwrap(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_with_a_header_is_decoded_as_what_it_says_it_is() {
+        for name in ["reference.wav", "native.flac", "opus.ogg", "opus.webm"] {
+            let pcm = heard(fixture(name), RawEncoding::Mulaw, 8_000, 1);
             assert!(pcm == decode(fixture(name)).unwrap(), "{name}");
         }
     }

@@ -1,4 +1,4 @@
-//! The languages Whisper writes, by code and by the full name that `verbose_json` uses.
+//! The languages Whisper writes: their codes, and their names as OpenAI's `verbose_json` has them.
 
 /// Code and lowercase English name, ordered by code: ISO 639-1 where there is one.
 const LANGUAGES: &[(&str, &str)] = &[

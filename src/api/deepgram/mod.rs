@@ -1,0 +1,13 @@
+//! Deepgram's dialect: `/v1/listen`. It translates; `speech` and `models` decide.
+
+pub mod error;
+pub mod listen;
+pub mod models;
+mod paragraphs;
+mod query;
+mod replace;
+mod response;
+mod spoken;
+
+/// The route that transcribes recordings.
+pub const LISTEN: &str = "/v1/listen";

@@ -1,0 +1,17 @@
+//! `GET /v1/models` in the shape of whoever asks: more than one dialect has the route.
+
+use super::{deepgram, openai};
+use crate::app::App;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+
+/// `Authorization: Token` is how Deepgram's clients present their key, and nobody else's.
+pub async fn list_models(State(app): State<App>, headers: HeaderMap) -> Response {
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let scheme = authorization.split(' ').next().unwrap_or_default();
+    match scheme.eq_ignore_ascii_case("token") {
+        true => deepgram::models::list_models(State(app)).await.into_response(),
+        false => openai::models::list_models(State(app)).await.into_response(),
+    }
+}
