@@ -29,6 +29,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("ort", &["engine/onnx.rs"]),
     ("espeak_ng", &["engine/espeak", "engine/spoken.rs"]),
     ("earshot", &["engine/vad.rs"]),
+    ("realfft", &["engine/diarize/"]),
     ("reqwest", &["models/pull.rs"]),
     ("axum", &["api/"]),
     ("tower_http", &["api/"]),

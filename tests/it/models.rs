@@ -51,6 +51,31 @@ async fn an_id_may_hold_a_slash_in_either_spelling() {
 }
 
 #[tokio::test]
+async fn what_tells_speakers_apart_is_not_offered_to_clients() {
+    let app = TestApp::start().await;
+    for path in ["/v1/models", "/v1/audio/models"] {
+        let list = json(&app, path).await.to_string();
+        assert!(!list.contains("mynah-speakers") && !list.contains("\"diarization\""), "{path}");
+    }
+    assert_eq!(app.get("/v1/models/mynah-speakers").await.status(), 404);
+    let form = crate::app::Form::default().with("model", "diarization").with_file(b"x");
+    let (status, error) = error_of(app.transcribe(form).await).await;
+    assert_eq!((status.as_u16(), error["param"].as_str()), (400, Some("model")));
+}
+
+#[tokio::test]
+async fn the_diarizer_is_loaded_once_and_let_go_when_idle() {
+    let app = TestApp::start().await.app;
+    let is_loaded = || app.models.get("mynah-speakers").is_some_and(|info| info.loaded);
+    assert!(!is_loaded());
+    let (first, second) = (app.models.diarizer().await.expect("built in"), app.models.diarizer().await.expect("there"));
+    assert!(std::sync::Arc::ptr_eq(&first, &second) && is_loaded());
+    drop((first, second));
+    app.models.sweep(std::time::Instant::now() + std::time::Duration::from_secs(100_000));
+    assert!(!is_loaded());
+}
+
+#[tokio::test]
 async fn an_unknown_model_is_not_found_anywhere() {
     let app = TestApp::start().await;
     let form = crate::app::Form::default().with("model", "nobody").with_file(b"x");
