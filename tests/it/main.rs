@@ -3,6 +3,10 @@
 mod app;
 mod architecture;
 mod cli;
+#[cfg(feature = "espeak")]
+mod der;
+#[cfg(feature = "espeak")]
+mod diarization;
 mod fake;
 mod models;
 mod pull;

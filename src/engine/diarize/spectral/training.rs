@@ -110,13 +110,15 @@ fn inverse_root(matrix: &Matrix) -> Matrix {
             root[row][column] = if row == column { rest.sqrt() } else { rest / root[column][column] };
         }
     }
-    let mut inverse = vec![[0.0; CEPSTRA]; CEPSTRA];
-    for column in 0..CEPSTRA {
+    // Column by column: what the root makes of it is a column of the unit matrix.
+    let column = |column: usize| {
+        let mut values = [0.0; CEPSTRA];
         for row in column..CEPSTRA {
             let unit = if row == column { 1.0 } else { 0.0 };
-            let rest = unit - (column..row).map(|k| root[row][k] * inverse[k][column]).sum::<f64>();
-            inverse[row][column] = rest / root[row][row];
+            values[row] = (unit - (column..row).map(|k| root[row][k] * values[k]).sum::<f64>()) / root[row][row];
         }
-    }
-    inverse
+        values
+    };
+    let columns: Matrix = (0..CEPSTRA).map(column).collect();
+    (0..CEPSTRA).map(|row| std::array::from_fn(|column| columns[column][row])).collect()
 }

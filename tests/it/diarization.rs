@@ -1,0 +1,184 @@
+//! Conversations of built-in voices, told apart by what is built in.
+
+use crate::der::{Span, errors};
+use mynah::audio::Pcm;
+use mynah::audio::resample::resample;
+use mynah::config::EngineConfig;
+use mynah::engine::pool::{Pool, PoolOptions, Priority};
+use mynah::engine::{
+    Cancel, Diarizer, DiarizerPool, Load, SPEECH_SAMPLE_RATE, SpeakOptions, Synthesizer, VoicePrint, Weights, diarize,
+    espeak,
+};
+use mynah::speech::speakers::{Diarization, Voices, listen};
+use mynah::transcript::Speaker;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Voices that people would not take for each other; those of one row they might.
+const VOICES: &[&[&str]] = &[
+    &["en-us", "en-us+m1"],
+    &["en-us+f1", "en-us+f2"],
+    &["en-us+m8", "en-us+m7"],
+    &["en-us+f4", "en-us+f3"],
+    &["en-us+linda"],
+    &["en-us+m5"],
+];
+
+const SENTENCES: &[&str] = &[
+    "Good morning everyone, thank you for coming to the meeting today.",
+    "I looked at the figures again and they are better than last month.",
+    "Could you send me the report before the end of the week?",
+    "The weather was terrible on Sunday, so we stayed at home and cooked.",
+    "We should call the customer in London and ask what happened.",
+    "That is a good idea, but we need a little more time to finish.",
+    "My brother bought a new car and drove it through the mountains.",
+    "Please remember to bring the green folder and the long cable.",
+    "Nobody told me that the train would leave ten minutes early.",
+    "How much does it cost to repair the window in the kitchen?",
+];
+
+/// Pieces of a recording are no longer than this, as when it is transcribed.
+const PIECE: usize = 28 * SPEECH_SAMPLE_RATE as usize;
+
+/// Numbers that look random and are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % limit
+    }
+}
+
+/// Speaks, and remembers what it has spoken.
+struct Actor {
+    engine: Box<dyn Synthesizer>,
+    spoken: HashMap<(String, usize), Vec<f32>>,
+}
+
+impl Actor {
+    fn new(data: &Path) -> Self {
+        let load = Load { weights: &Weights::BuiltIn, config: &EngineConfig::default(), cache_dir: data };
+        let engine = espeak::load(&load).expect("the data can be written")().expect("an engine");
+        Self { engine, spoken: HashMap::new() }
+    }
+
+    /// A sentence without the silence around it.
+    fn say(&mut self, voice: &str, sentence: usize) -> Vec<f32> {
+        let Self { engine, spoken } = self;
+        let say = || {
+            let options = SpeakOptions { voice: voice.to_owned(), speed: 1.0 };
+            let mut sound = Pcm::new(Vec::new(), 0);
+            let mut take = |pcm: Pcm| {
+                sound.sample_rate = pcm.sample_rate;
+                sound.samples.extend(pcm.samples);
+                Ok(())
+            };
+            engine.synthesize(SENTENCES[sentence], &options, &Cancel::never(), &mut take).expect("a voice");
+            let samples = resample(&sound, SPEECH_SAMPLE_RATE).expect("a common rate").samples;
+            let loud = |sample: &f32| sample.abs() > 0.005;
+            let start = samples.iter().position(loud).unwrap_or(0);
+            let end = samples.iter().rposition(loud).map_or(0, |last| last + 1);
+            samples[start..end].to_vec()
+        };
+        spoken.entry((voice.to_owned(), sentence)).or_insert_with(say).clone()
+    }
+}
+
+/// A conversation: its pieces with the time they begin at, and who speaks when.
+struct Conversation {
+    pieces: Vec<(Duration, Pcm)>,
+    truth: Vec<Span>,
+}
+
+fn time(samples: usize) -> Duration {
+    Duration::from_secs_f64(samples as f64 / f64::from(SPEECH_SAMPLE_RATE))
+}
+
+/// `voices` take turns of one or two sentences, with short pauses; each speaks at least once.
+fn converse(actor: &mut Actor, voices: &[&str], seed: u64) -> Conversation {
+    let mut dice = Dice(seed);
+    let (mut pieces, mut truth, mut piece, mut start) = (Vec::new(), Vec::new(), Vec::<f32>::new(), 0);
+    let mut last = voices.len();
+    for turn in 0..10 {
+        let others: Vec<usize> = (0..voices.len()).filter(|voice| *voice != last).collect();
+        last = if turn < voices.len() { turn } else { others[dice.below(others.len())] };
+        for _ in 0..=dice.below(2) {
+            let sentence = actor.say(voices[last], dice.below(SENTENCES.len()));
+            if piece.len() + sentence.len() > PIECE {
+                let complete = Pcm::new(std::mem::take(&mut piece), SPEECH_SAMPLE_RATE);
+                let length = complete.samples.len();
+                pieces.push((time(start), complete));
+                start += length;
+            }
+            let begin = start + piece.len();
+            truth.push((time(begin)..time(begin + sentence.len()), last));
+            piece.extend(sentence);
+            piece.extend(vec![0.0; 3200 + dice.below(6400)]);
+        }
+    }
+    pieces.push((time(start), Pcm::new(piece, SPEECH_SAMPLE_RATE)));
+    Conversation { pieces, truth }
+}
+
+fn pool() -> Arc<DiarizerPool> {
+    let load = Load { weights: &Weights::BuiltIn, config: &EngineConfig::default(), cache_dir: Path::new("unused") };
+    let factory = diarize::spectral::load(&load).expect("nothing is loaded");
+    let options = PoolOptions { name: "spectral".into(), slots: 2, queue: 64, cores: None, threads: 1 };
+    Arc::new(Pool::<dyn Diarizer>::start(options, factory).expect("it starts"))
+}
+
+/// Who speaks when, as the server finds it, and how many speak.
+async fn diarize(conversation: &Conversation, diarization: &Diarization) -> (Vec<Span>, usize) {
+    let mut voices = Voices::new(diarization, Priority::Batch).await.expect("a diarizer");
+    for (start, audio) in &conversation.pieces {
+        let prints = listen(&diarization.pool, Arc::new(audio.clone()), Priority::Batch).await.expect("prints");
+        let at_file_time =
+            |print: VoicePrint| VoicePrint { start: print.start + *start, end: print.end + *start, ..print };
+        voices.add(prints.into_iter().map(at_file_time).collect());
+    }
+    let number = |speaker: &Speaker| match speaker {
+        Speaker::Unknown(number) => *number as usize,
+        Speaker::Known(name) => panic!("nobody knows {name}"),
+    };
+    let turns = voices.turns();
+    let found: Vec<Span> = turns.iter().map(|turn| (turn.start..turn.end, number(&turn.speaker))).collect();
+    let count = found.iter().map(|(_, speaker)| speaker).collect::<HashSet<_>>().len();
+    (found, count)
+}
+
+/// The error rate of ten conversations of two to four voices, and how often their number was right.
+async fn score(count_is_given: bool) -> (f64, usize) {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let (mut actor, pool) = (Actor::new(data.path()), pool());
+    let (mut sum, mut right) = (0.0, 0);
+    for index in 0..10 {
+        let voices: Vec<&str> = (0..2 + index % 3)
+            .map(|row| VOICES[(index + row) % VOICES.len()])
+            .map(|row| row[index % row.len()])
+            .collect();
+        let conversation = converse(&mut actor, &voices, index as u64);
+        let count = count_is_given.then_some(voices.len());
+        let diarization = Diarization { pool: pool.clone(), known: Vec::new(), count };
+        let (found, found_count) = diarize(&conversation, &diarization).await;
+        let errors = errors(&conversation.truth, &found);
+        println!("{voices:?}: {:.1} %, {found_count} voices, {errors:.3?}", errors.rate() * 100.0);
+        sum += errors.rate();
+        right += usize::from(found_count == voices.len());
+    }
+    (sum / 10.0, right)
+}
+
+#[tokio::test]
+async fn clearly_different_voices_are_told_apart_and_counted() {
+    let (rate, right) = score(false).await;
+    assert!(rate <= 0.15 && right >= 8, "{:.1} % wrong, the number right in {right} of 10", rate * 100.0);
+}
+
+#[tokio::test]
+async fn a_given_number_of_voices_helps() {
+    let (rate, right) = score(true).await;
+    assert!(rate <= 0.1 && right == 10, "{:.1} % wrong, the number right in {right} of 10", rate * 100.0);
+}
