@@ -26,6 +26,9 @@ const FEATURES: usize = CEPSTRA + 1;
 /// Frames this far below the loudest of a window, about 52 dB, are not part of the voice.
 const DYNAMICS: f32 = 12.0;
 
+/// Every so many frames the pitch is measured; the others are not needed to describe a voice.
+const PITCH_HOP: usize = 2;
+
 /// With fewer voiced frames all loud ones are taken.
 const FEWEST_VOICED: usize = 10;
 
@@ -39,7 +42,7 @@ const NEARNESS: f32 = 40.0;
 const DIRECTIONS: usize = 128;
 
 /// See [`Diarizer::same_voice`]; found with built-in voices and checked with others.
-const SAME_VOICE: f32 = 0.38;
+const SAME_VOICE: f32 = 0.3;
 
 /// The mean features of many voices, and a matrix after which the cepstral means of one voice scatter evenly: little
 /// endian numbers, `mean, pitch, matrix` by rows. `training.rs` writes it.
@@ -143,9 +146,9 @@ impl Heard<'_> {
         let loudness = |frame: usize| self.bands[frame].iter().copied().fold(f32::MIN, f32::max);
         let loudest = frames.clone().map(loudness).fold(f32::MIN, f32::max);
         let loud: Vec<usize> = frames.filter(|frame| loudness(*frame) > loudest - DYNAMICS).collect();
-        let pitches = loud.iter().map(|frame| listener.pitch.at(self.samples, *frame));
-        let mut voiced: Vec<(usize, f32)> =
-            loud.iter().copied().zip(pitches).filter_map(|(frame, hertz)| Some((frame, hertz?.ln()))).collect();
+        let measured = loud.iter().copied().filter(|frame| frame % PITCH_HOP == 0);
+        let voiced = measured.filter_map(|frame| Some((frame, listener.pitch.at(self.samples, frame)?.ln())));
+        let mut voiced: Vec<(usize, f32)> = voiced.collect();
         let frames: Vec<usize> = match voiced.len() {
             0..FEWEST_VOICED => loud,
             _ => voiced.iter().map(|(frame, _)| *frame).collect(),
