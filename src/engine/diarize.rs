@@ -1,10 +1,14 @@
 //! Telling voices apart: sound becomes [`VoicePrint`]s, by window, over what the voice activity detector calls speech.
 //!
-//! [`spectral`] needs nothing but this binary. Which prints are of one speaker is not decided here
+//! [`spectral`] needs nothing but this binary; `neural` runs speaker embeddings that were pulled. Which prints are of one speaker is not decided here
 //! but in `speech::speakers`.
 
 pub mod fbank;
+#[cfg(feature = "onnx")]
+pub mod neural;
 mod pitch;
+#[cfg(feature = "onnx")]
+mod segmentation;
 pub mod spectral;
 mod windows;
 

@@ -228,6 +228,8 @@ impl Engines {
         let engines = Self::default().with_diarizer("spectral", Arc::new(diarize::spectral::load));
         #[cfg(feature = "whisper")]
         let engines = engines.with_transcriber("whisper", Arc::new(whisper::load));
+        #[cfg(feature = "onnx")]
+        let engines = engines.with_diarizer("speaker-embedding", Arc::new(diarize::neural::load));
         #[cfg(feature = "espeak")]
         let engines = engines.with_synthesizer("espeak", Arc::new(espeak::load)).with_voices("espeak", espeak::voices);
         engines

@@ -26,7 +26,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("flacenc", &["audio/encode/flac.rs"]),
     ("oxideav_aac", &["audio/encode/aac", "audio/decode/aac.rs"]),
     ("whisper_rs", &["engine/whisper"]),
-    ("ort", &["engine/onnx.rs"]),
+    ("ort", &["engine/onnx"]),
     ("espeak_ng", &["engine/espeak", "engine/spoken.rs"]),
     ("earshot", &["engine/vad.rs"]),
     ("realfft", &["engine/diarize/"]),

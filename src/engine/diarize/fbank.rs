@@ -116,3 +116,33 @@ fn triangle(left: f32, step: f32) -> Triangle {
     let inside: Vec<usize> = (0..FFT / 2).filter(|bin| weight(*bin) > 0.0).collect();
     Triangle { first: inside.first().copied().unwrap_or(0), weights: inside.iter().map(|bin| weight(*bin)).collect() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The signal of `scripts/onnx-fixtures`.
+    fn signal() -> Vec<f32> {
+        (0..880_u32).map(|n| ((n * n * 7 + n * 31) % 2001) as f32 / 2000.0 - 0.5).collect()
+    }
+
+    #[test]
+    fn the_bands_are_those_of_kaldi() {
+        let povey = include_bytes!("../../../tests/it/fixtures/onnx/fbank-povey.f32");
+        let hamming = include_bytes!("../../../tests/it/fixtures/onnx/fbank-hamming.f32");
+        for (taper, expected) in [(Taper::Povey, povey), (Taper::Hamming, hamming)] {
+            let frames = Fbank::new(taper).compute(&signal());
+            let expected = expected.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+            assert_eq!(frames.len(), 4);
+            for (index, (value, expected)) in frames.iter().flatten().zip(expected).enumerate() {
+                assert!((value - expected).abs() < 0.002, "{taper:?} {index}: {value} is not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn less_than_a_frame_has_no_bands() {
+        assert!(Fbank::new(Taper::Povey).compute(&[0.1; FRAME - 1]).is_empty());
+        assert_eq!(Fbank::new(Taper::Povey).compute(&[0.0; FRAME]), [[f32::EPSILON.ln(); BANDS]]);
+    }
+}

@@ -20,8 +20,17 @@ const WINDOW_HOP: usize = 12_000;
 /// Cepstral coefficients, from the second on: the first is loudness.
 const CEPSTRA: usize = 24;
 
-/// What describes a voice: the cepstral means and the pitch.
-const FEATURES: usize = CEPSTRA + 1;
+/// So many of the coefficients, the first, are also described by how far they move.
+const MOVING: usize = 8;
+
+/// The means of the coefficients, and how far they move.
+const SHAPE: usize = CEPSTRA + MOVING;
+
+/// What describes a voice: the shape of its spectrum and its pitch.
+const FEATURES: usize = SHAPE + 1;
+
+/// What is added to a movement before its logarithm is taken: less is not heard.
+const STILL: f32 = 0.1;
 
 /// Frames this far below the loudest of a window, about 52 dB, are not part of the voice.
 const DYNAMICS: f32 = 12.0;
@@ -36,16 +45,16 @@ const FEWEST_VOICED: usize = 10;
 const PITCH_SPREAD: f32 = 0.2;
 
 /// The squared distance of features at which two prints have a cosine similarity of `exp(-0.5)`.
-const NEARNESS: f32 = 40.0;
+const NEARNESS: f32 = 58.0;
 
 /// Directions in which features are measured; each gives two dimensions of a print.
 const DIRECTIONS: usize = 128;
 
 /// See [`Diarizer::same_voice`]; found with built-in voices and checked with others.
-const SAME_VOICE: f32 = 0.3;
+const SAME_VOICE: f32 = 0.31;
 
-/// The mean features of many voices, and a matrix after which the cepstral means of one voice scatter evenly: little
-/// endian numbers, `mean, pitch, matrix` by rows. `training.rs` writes it.
+/// The mean features of many voices, and a matrix after which the shapes of one voice scatter evenly: little endian
+/// numbers, `mean, pitch, matrix` by rows. `training.rs` writes it.
 const WHITENING: &[u8] = include_bytes!("../../../models/voices/whitening.f32");
 
 /// Returns what makes the engines; there is nothing to load.
@@ -106,10 +115,10 @@ fn print(window: &Window, embedding: Vec<f32>) -> VoicePrint {
     VoicePrint { start: time(window.meant.start), end: time(window.meant.end), embedding }
 }
 
-/// The mean cepstrum of a voice in a window, and the natural logarithm of its pitch in hertz, if there is one.
+/// The shape of the spectrum of a voice in a window, and the natural logarithm of its pitch in hertz, if there is one.
 #[derive(Debug, Clone, PartialEq)]
 struct Features {
-    cepstra: [f32; CEPSTRA],
+    shape: [f32; SHAPE],
     pitch: Option<f32>,
 }
 
@@ -134,6 +143,24 @@ impl Listener {
         Self { fbank: Fbank::new(Taper::Povey), pitch: Pitch::new(), cosines: (1..=CEPSTRA).map(row).collect() }
     }
 
+    /// The means of the cepstra of `frames` and the logarithms of their standard deviations.
+    fn shape<'a>(&self, frames: impl Iterator<Item = &'a Frame>) -> [f32; SHAPE] {
+        let (mut sum, mut squares, mut count) = ([0.0; CEPSTRA], [0.0; MOVING], 0.0);
+        for frame in frames {
+            let cepstrum: [f32; CEPSTRA] = std::array::from_fn(|order| dot(&self.cosines[order], frame));
+            sum.iter_mut().zip(cepstrum).for_each(|(sum, value)| *sum += value);
+            squares.iter_mut().zip(cepstrum).for_each(|(sum, value)| *sum += value * value);
+            count += 1.0;
+        }
+        std::array::from_fn(|index| match index.checked_sub(CEPSTRA) {
+            None => sum[index] / count,
+            Some(moving) => {
+                let mean = sum[moving] / count;
+                ((squares[moving] / count - mean * mean).max(0.0).sqrt() + STILL).ln()
+            }
+        })
+    }
+
     fn hear<'a>(&mut self, samples: &'a [f32]) -> Heard<'a> {
         Heard { samples, bands: self.fbank.compute(samples) }
     }
@@ -153,41 +180,37 @@ impl Heard<'_> {
             0..FEWEST_VOICED => loud,
             _ => voiced.iter().map(|(frame, _)| *frame).collect(),
         };
-        let mut mean = [0.0; BANDS];
-        for frame in &frames {
-            mean.iter_mut().zip(&self.bands[*frame]).for_each(|(sum, band)| *sum += band / frames.len() as f32);
-        }
         let middle = voiced.len() / 2;
         voiced.sort_by(|a, b| a.1.total_cmp(&b.1));
-        let cepstra = std::array::from_fn(|order| dot(&listener.cosines[order], &mean));
-        let features = Features { cepstra, pitch: voiced.get(middle).map(|(_, pitch)| *pitch) };
-        (!frames.is_empty() && cepstra.iter().all(|value| value.is_finite())).then_some(features)
+        let pitch = voiced.get(middle).map(|(_, pitch)| *pitch);
+        let shape = listener.shape(frames.iter().map(|frame| &self.bands[*frame]));
+        (!frames.is_empty() && shape.iter().all(|value| value.is_finite())).then_some(Features { shape, pitch })
     }
 }
 
 /// Brings features to a scale on which the features of one voice scatter by about 1.
 struct Whitening {
-    mean: [f32; CEPSTRA],
+    mean: [f32; SHAPE],
     pitch: f32,
-    matrix: Vec<[f32; CEPSTRA]>,
+    matrix: Vec<[f32; SHAPE]>,
 }
 
 impl Whitening {
     fn parse(bytes: &[u8]) -> Result<Self> {
         let numbers: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         let damaged = || Error::new(Kind::Internal, "the figures of the built-in voice prints are damaged");
-        let (mean, rest) = numbers.split_first_chunk::<CEPSTRA>().ok_or_else(damaged)?;
+        let (mean, rest) = numbers.split_first_chunk::<SHAPE>().ok_or_else(damaged)?;
         let (pitch, rest) = rest.split_first().ok_or_else(damaged)?;
-        let (matrix, left) = rest.as_chunks::<CEPSTRA>();
-        let complete = matrix.len() == CEPSTRA && left.is_empty();
+        let (matrix, left) = rest.as_chunks::<SHAPE>();
+        let complete = matrix.len() == SHAPE && left.is_empty();
         if complete { Ok(Self { mean: *mean, pitch: *pitch, matrix: matrix.to_vec() }) } else { Err(damaged()) }
     }
 
     fn apply(&self, features: &Features) -> [f32; FEATURES] {
-        let centred: [f32; CEPSTRA] = std::array::from_fn(|index| features.cepstra[index] - self.mean[index]);
+        let centred: [f32; SHAPE] = std::array::from_fn(|index| features.shape[index] - self.mean[index]);
         let mut whitened = [0.0; FEATURES];
         whitened.iter_mut().zip(&self.matrix).for_each(|(value, row)| *value = dot(row, &centred));
-        whitened[CEPSTRA] = features.pitch.map_or(0.0, |pitch| (pitch - self.pitch) / PITCH_SPREAD);
+        whitened[SHAPE] = features.pitch.map_or(0.0, |pitch| (pitch - self.pitch) / PITCH_SPREAD);
         whitened
     }
 }

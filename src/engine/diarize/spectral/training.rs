@@ -32,7 +32,7 @@ const SENTENCES: &[(&str, &str)] = &[
 /// So much of each variance is added to it, because there are few sentences.
 const CAUTION: f64 = 0.05;
 
-type Matrix = Vec<[f64; CEPSTRA]>;
+type Matrix = Vec<[f64; SHAPE]>;
 
 #[test]
 #[ignore = "writes a file of the repository"]
@@ -76,18 +76,18 @@ fn spoken() -> Vec<Vec<Features>> {
     voices.into_values().collect()
 }
 
-fn mean_of(features: &[&Features]) -> [f64; CEPSTRA] {
-    let mean = |index: usize| features.iter().map(|features| f64::from(features.cepstra[index])).sum::<f64>();
+fn mean_of(features: &[&Features]) -> [f64; SHAPE] {
+    let mean = |index: usize| features.iter().map(|features| f64::from(features.shape[index])).sum::<f64>();
     std::array::from_fn(|index| mean(index) / features.len() as f64)
 }
 
 /// How the features of one voice scatter, on average over the voices.
 fn scatter(voices: &[Vec<Features>]) -> Matrix {
-    let (mut scatter, mut count) = (vec![[0.0; CEPSTRA]; CEPSTRA], 0.0);
+    let (mut scatter, mut count) = (vec![[0.0; SHAPE]; SHAPE], 0.0);
     for voice in voices {
         let mean = mean_of(&voice.iter().collect::<Vec<_>>());
         for features in voice {
-            let off: [f64; CEPSTRA] = std::array::from_fn(|index| f64::from(features.cepstra[index]) - mean[index]);
+            let off: [f64; SHAPE] = std::array::from_fn(|index| f64::from(features.shape[index]) - mean[index]);
             for (row, a) in scatter.iter_mut().zip(off) {
                 row.iter_mut().zip(off).for_each(|(value, b)| *value += a * b);
             }
@@ -103,8 +103,8 @@ fn scatter(voices: &[Vec<Features>]) -> Matrix {
 
 /// The matrix after which what scatters by `matrix` scatters evenly: the inverse of its Cholesky factor.
 fn inverse_root(matrix: &Matrix) -> Matrix {
-    let mut root = vec![[0.0; CEPSTRA]; CEPSTRA];
-    for row in 0..CEPSTRA {
+    let mut root = vec![[0.0; SHAPE]; SHAPE];
+    for row in 0..SHAPE {
         for column in 0..=row {
             let rest = matrix[row][column] - (0..column).map(|k| root[row][k] * root[column][k]).sum::<f64>();
             root[row][column] = if row == column { rest.sqrt() } else { rest / root[column][column] };
@@ -112,13 +112,13 @@ fn inverse_root(matrix: &Matrix) -> Matrix {
     }
     // Column by column: what the root makes of it is a column of the unit matrix.
     let column = |column: usize| {
-        let mut values = [0.0; CEPSTRA];
-        for row in column..CEPSTRA {
+        let mut values = [0.0; SHAPE];
+        for row in column..SHAPE {
             let unit = if row == column { 1.0 } else { 0.0 };
             values[row] = (unit - (column..row).map(|k| root[row][k] * values[k]).sum::<f64>()) / root[row][row];
         }
         values
     };
-    let columns: Matrix = (0..CEPSTRA).map(column).collect();
-    (0..CEPSTRA).map(|row| std::array::from_fn(|column| columns[column][row])).collect()
+    let columns: Matrix = (0..SHAPE).map(column).collect();
+    (0..SHAPE).map(|row| std::array::from_fn(|column| columns[column][row])).collect()
 }
