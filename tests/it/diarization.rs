@@ -162,13 +162,15 @@ struct Score {
     rate: f64,
     /// How often the number of speakers was right.
     right: usize,
+    /// A line for each.
+    report: String,
 }
 
 impl Score {
     async fn add(&mut self, truth: &[Span], prints: Vec<VoicePrint>, count: usize, diarization: &Diarization) {
         let (found, found_count) = diarize(prints, diarization).await;
         let errors = errors(truth, &found);
-        println!("{count} speakers: {found_count} found, {:.1} % wrong: {errors:.3?}", errors.rate() * 100.0);
+        self.report += &format!("{count} speakers: {found_count} found, {errors:.3?}\n");
         self.rate += errors.rate() / 10.0;
         self.right += usize::from(found_count == count);
     }
@@ -189,8 +191,10 @@ async fn clearly_different_voices_are_told_apart_and_counted() {
         diarization.count = Some(speakers.len());
         told.add(&conversation.truth, prints, speakers.len(), &diarization).await;
     }
-    let Score { rate, right } = alone;
-    assert!(rate <= 0.15 && right >= 8, "{:.1} % wrong, the number right in {right} of 10", rate * 100.0);
-    let Score { rate, right } = told;
-    assert!(rate <= 0.05 && right == 10, "told the number: {:.1} % wrong, {right} of 10", rate * 100.0);
+    let Score { rate, right, report } = alone;
+    println!("{:.1} % wrong, the number right in {right} of 10\n{report}", rate * 100.0);
+    assert!(rate <= 0.15 && right >= 8, "{rate}, {right} of 10:\n{report}");
+    let Score { rate, right, report } = told;
+    println!("told the number: {:.1} % wrong, {right} of 10\n{report}", rate * 100.0);
+    assert!(rate <= 0.05 && right == 10, "told the number: {rate}, {right} of 10:\n{report}");
 }

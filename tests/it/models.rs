@@ -75,6 +75,27 @@ async fn the_diarizer_is_loaded_once_and_let_go_when_idle() {
     assert!(!is_loaded());
 }
 
+#[cfg(feature = "onnx")]
+#[tokio::test]
+async fn a_pulled_speaker_model_comes_before_the_built_in_one() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let app = TestApp::start_with(|config| config.data_dir = data.path().to_owned()).await.app;
+    let chosen = || app.models.get("diarization").and_then(|info| info.resolves_to);
+    assert_eq!(chosen().as_deref(), Some("mynah-speakers"));
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/onnx");
+    let folder = data.path().join("models/wespeaker-resnet34-lm");
+    std::fs::create_dir_all(&folder).expect("created");
+    for (from, to) in [("wespeaker.onnx", "embedding.onnx"), ("segmentation.onnx", "segmentation.onnx")] {
+        std::fs::copy(fixtures.join(from), folder.join(to)).expect("copied");
+    }
+    assert_eq!(chosen().as_deref(), Some("wespeaker-resnet34-lm"));
+    match app.models.diarizer().await {
+        Ok(_) => assert!(app.models.get("wespeaker-resnet34-lm").is_some_and(|info| info.loaded)),
+        // Nothing else steps in: who has pulled a model wants to know why it does not work.
+        Err(error) => assert!(error.message().contains("ONNX Runtime is not there"), "{error}"),
+    }
+}
+
 #[tokio::test]
 async fn an_unknown_model_is_not_found_anywhere() {
     let app = TestApp::start().await;

@@ -51,7 +51,7 @@ const NEARNESS: f32 = 58.0;
 const DIRECTIONS: usize = 128;
 
 /// See [`Diarizer::same_voice`]; found with built-in voices and checked with others.
-const SAME_VOICE: f32 = 0.31;
+const SAME_VOICE: f32 = 0.34;
 
 /// The mean features of many voices, and a matrix after which the shapes of one voice scatter evenly: little endian
 /// numbers, `mean, pitch, matrix` by rows. `training.rs` writes it.
