@@ -12,7 +12,7 @@
 //!     voices.add(prints at the times of the file);
 //!     voices.label_so_far(&mut transcript of the piece);                // only when it is streamed
 //! }
-//! voices.label(&mut whole_transcript);                                  // when it is not
+//! voices.label(&mut whole_transcript);                                  // when it is not; in a `step`
 //! ```
 
 mod cluster;
@@ -130,6 +130,8 @@ impl Voices {
     /// Writes into `transcript`, which is that of everything added, who says each word and each segment. A segment in
     /// which the speaker changes becomes several; without words it stays whole and belongs to whoever speaks most in it.
     /// Unknown speakers are numbered in the order in which they first have text. Without prints nothing changes.
+    ///
+    /// This computes, for hours of sound about a second: call it in [`step`](crate::speech::step).
     pub fn label(&self, transcript: &mut Transcript) {
         let (turns, names) = self.turns_and_names();
         words::assign(transcript, &turns, &mut numbered(names));
@@ -152,7 +154,7 @@ impl Voices {
     }
 
     /// As [`Voices::label`], for `transcript` of what was added since the last call. A voice keeps the speaker it once
-    /// got, so this knows less than [`Voices::label`] and is wrong more often in the first minute.
+    /// got, so this knows less than [`Voices::label`] and is wrong more often in the first minute. Takes milliseconds.
     pub fn label_so_far(&mut self, transcript: &mut Transcript) {
         let new = &self.prints[self.stream.seen..];
         for heard in cluster::voices(new, self.same_voice, None) {

@@ -155,6 +155,8 @@ impl Tree {
 
     /// Joins `a` into `b`, which comes before it; the last takes the place of `a`.
     fn merge(&mut self, a: usize, b: usize) {
+        let mut likeness = self.joined_likeness(a, b);
+        likeness.swap_remove(a);
         let joined = self.clusters.swap_remove(a);
         self.clusters[b].absorb(&joined);
         let last = self.likeness.pop().unwrap_or_default();
@@ -164,8 +166,8 @@ impl Tree {
                 self.set(a, index, *likeness);
             }
         }
-        for index in (0..self.clusters.len()).filter(|index| *index != b) {
-            self.set(index, b, self.clusters[index].likeness(&self.clusters[b]));
+        for (index, likeness) in likeness.iter().enumerate().filter(|(index, _)| *index != b) {
+            self.set(index, b, *likeness);
         }
         for index in 1..self.clusters.len() {
             if [a, b].contains(&index) || [a, b, self.clusters.len()].contains(&self.best[index]) {
@@ -179,6 +181,20 @@ impl Tree {
                 }
             }
         }
+    }
+
+    /// How alike `a` and `b` together are to each other cluster.
+    fn joined_likeness(&self, a: usize, b: usize) -> Vec<f32> {
+        let (a_count, b_count) = (self.clusters[a].count, self.clusters[b].count);
+        let joined = |index: usize| match index == a || index == b {
+            true => 0.0,
+            false => (self.get(a, index) * a_count + self.get(b, index) * b_count) / (a_count + b_count),
+        };
+        (0..self.clusters.len()).map(joined).collect()
+    }
+
+    fn get(&self, a: usize, b: usize) -> f32 {
+        self.likeness[a.max(b)][a.min(b)]
     }
 
     fn set(&mut self, a: usize, b: usize, likeness: f32) {
