@@ -3,6 +3,7 @@
 //! Engines see only short work: at most 30 s of audio, one sentence of text. Cutting, joining and streaming is done
 //! above, in `speech`. Nothing here knows HTTP, file formats, or any file but the weights.
 
+pub mod diarize;
 #[cfg(feature = "espeak")]
 pub mod espeak;
 #[cfg(feature = "onnx")]
@@ -57,8 +58,8 @@ pub trait Synthesizer: Send {
 
 /// Tells voices apart. One value is one slot: it is owned by one thread and used by one request at a time.
 pub trait Diarizer: Send {
-    /// Describes the voices in mono 16 kHz `audio` of at most [`MAX_PIECE`], in order of time. Where voices overlap, so
-    /// do their prints; where nobody speaks there are none.
+    /// Describes the voices in mono 16 kHz `audio` of at most [`MAX_PIECE`], in order of time. Prints overlap only where
+    /// voices do; where nobody speaks there are none.
     ///
     /// # Errors
     /// `Cancelled` soon after `cancel` says so.
@@ -217,15 +218,18 @@ pub type SynthesizerPool = pool::Pool<dyn Synthesizer>;
 pub struct Engines {
     transcribers: BTreeMap<&'static str, Loader<dyn Transcriber>>,
     synthesizers: BTreeMap<&'static str, Loader<dyn Synthesizer>>,
+    diarizers: BTreeMap<&'static str, Loader<dyn Diarizer>>,
     voices: BTreeMap<&'static str, fn() -> Vec<Voice>>,
 }
 
 impl Engines {
     /// The engines of this build.
     pub fn built_in() -> Self {
-        let engines = Self::default();
+        let engines = Self::default().with_diarizer("spectral", Arc::new(diarize::spectral::load));
         #[cfg(feature = "whisper")]
         let engines = engines.with_transcriber("whisper", Arc::new(whisper::load));
+        #[cfg(feature = "onnx")]
+        let engines = engines.with_diarizer("speaker-embedding", Arc::new(diarize::neural::load));
         #[cfg(feature = "espeak")]
         let engines = engines.with_synthesizer("espeak", Arc::new(espeak::load)).with_voices("espeak", espeak::voices);
         engines
@@ -240,6 +244,12 @@ impl Engines {
     /// Adds or replaces a text-to-speech engine.
     pub fn with_synthesizer(mut self, name: &'static str, loader: Loader<dyn Synthesizer>) -> Self {
         self.synthesizers.insert(name, loader);
+        self
+    }
+
+    /// Adds or replaces an engine that tells voices apart.
+    pub fn with_diarizer(mut self, name: &'static str, loader: Loader<dyn Diarizer>) -> Self {
+        self.diarizers.insert(name, loader);
         self
     }
 
@@ -268,6 +278,14 @@ impl Engines {
     /// `Unavailable` when this build does not have it.
     pub fn synthesizer(&self, name: &str) -> Result<Loader<dyn Synthesizer>> {
         self.synthesizers.get(name).cloned().ok_or_else(|| missing(name))
+    }
+
+    /// The engine called `name` that tells voices apart.
+    ///
+    /// # Errors
+    /// `Unavailable` when this build does not have it.
+    pub fn diarizer(&self, name: &str) -> Result<Loader<dyn Diarizer>> {
+        self.diarizers.get(name).cloned().ok_or_else(|| missing(name))
     }
 }
 

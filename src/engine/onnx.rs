@@ -1,7 +1,11 @@
-//! The ONNX Runtime that all ONNX engines share: where its library is, and whether it works. The only file that names
-//! `ort`; no model runs here.
+//! The ONNX Runtime that all ONNX engines share: where its library is, whether it works, and models that run in it
+//! ([`Session`]). This and the folder are the only places that name `ort`.
 //!
 //! The library is not part of the binary. A build with this feature runs without it; only what needs it is missing.
+
+mod session;
+
+pub use session::{Input, Model, Output, Port, Session};
 
 use crate::config::EngineConfig;
 use crate::error::{Error, Kind, Result};
@@ -45,14 +49,16 @@ pub fn find(config: &EngineConfig, data_dir: &Path) -> Option<PathBuf> {
 /// # Errors
 /// `Unavailable`, with how to get a library, when there is none at `path` or it is too old.
 pub fn version(path: &Path) -> Result<String> {
+    library(path).map(|_| summary(ort::info()))
+}
+
+/// Loads the library at `path`, if none is loaded yet, for an environment to be made in it.
+fn library(path: &Path) -> Result<ort::environment::EnvironmentBuilder> {
     // Only an existing file: a bare name would be looked up elsewhere.
     if !path.is_file() {
         return Err(unavailable(&format!("{} does not exist", path.display())));
     }
-    match ort::init_from(path) {
-        Ok(_) => Ok(summary(ort::info())),
-        Err(error) => Err(unavailable(&error.to_string()).with_source(error)),
-    }
+    ort::init_from(path).map_err(|error| unavailable(&error.to_string()).with_source(error))
 }
 
 /// The error for everything that needs a library when [`find`] finds none or it does not load.

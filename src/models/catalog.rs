@@ -22,14 +22,17 @@ pub enum ModelTask {
     Transcribe,
     /// Text to speech.
     Speak,
+    /// Telling speakers apart.
+    Diarize,
 }
 
 impl ModelTask {
-    /// The word for people: `speech to text` or `text to speech`.
+    /// The word for people: `speech to text`, `text to speech` or `diarization`.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Transcribe => "speech to text",
             Self::Speak => "text to speech",
+            Self::Diarize => "diarization",
         }
     }
 }
@@ -300,6 +303,7 @@ mod tests {
         for name in speak.split_whitespace() {
             assert_eq!(first_candidate(&catalog, name), "mynah-voice", "{name}");
         }
+        assert!(matches!(catalog.find("diarization"), Some(Named::Alias(..))));
         for name in ["whisper-tiny.en", "tiny.en", "openai/whisper-tiny.en"] {
             assert_eq!(first_candidate(&catalog, name), "whisper-tiny.en");
         }
@@ -318,7 +322,8 @@ mod tests {
     #[test]
     fn every_whisper_model_has_a_digest_and_a_size() {
         let catalog = Catalog::load(None).expect("good");
-        let whisper: Vec<&Arc<Model>> = catalog.models().iter().filter(|model| !model.files.is_empty()).collect();
+        let is_pulled = |model: &&Arc<Model>| model.engine == "whisper" && !model.files.is_empty();
+        let whisper: Vec<&Arc<Model>> = catalog.models().iter().filter(is_pulled).collect();
         assert_eq!(whisper.len(), 33);
         assert!(whisper.iter().all(|model| model.size().is_some() && model.files[0].sha1.is_some()));
         assert!(whisper.iter().all(|model| model.english_only() == model.id.contains(".en")));

@@ -193,7 +193,7 @@ pub(super) fn candidates(
         }
     }
     if found.iter().any(|index| models[*index].task != models[found[0]].task) {
-        return Err("it mixes speech to text and text to speech".into());
+        return Err("it mixes models for different tasks".into());
     }
     Ok(found)
 }

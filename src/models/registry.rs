@@ -11,8 +11,8 @@ use crate::audio::Pcm;
 use crate::config::{Config, EngineConfig};
 use crate::engine::pool::{Cores, Pool, PoolOptions, Priority};
 use crate::engine::{
-    DiarizerPool, Engines, Factory, Load, Loader, SPEECH_SAMPLE_RATE, SpeakOptions, Synthesizer, SynthesizerPool,
-    TranscribeOptions, Transcriber, TranscriberPool, Voice, Weights,
+    Diarizer, DiarizerPool, Engines, Factory, Load, Loader, SPEECH_SAMPLE_RATE, SpeakOptions, Synthesizer,
+    SynthesizerPool, TranscribeOptions, Transcriber, TranscriberPool, Voice, Weights,
 };
 use crate::error::{Error, Kind, Result};
 use serde::Serialize;
@@ -22,7 +22,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Engines so light that their slots are not counted against the cores.
-const LIGHT_ENGINES: [&str; 1] = ["espeak"];
+const LIGHT_ENGINES: [&str; 2] = ["espeak", "spectral"];
+
+/// The name that stands for what tells voices apart.
+const DIARIZER: &str = "diarization";
 
 /// How long to wait before a download is tried again for the first time; each further time it is twice as long.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -44,6 +47,7 @@ pub(super) struct Inner {
     core_count: usize,
     transcribers: Loaded<dyn Transcriber>,
     synthesizers: Loaded<dyn Synthesizer>,
+    diarizers: Loaded<dyn Diarizer>,
     count: Count,
 }
 
@@ -117,6 +121,7 @@ impl Registry {
             core_count,
             transcribers: Loaded::default(),
             synthesizers: Loaded::default(),
+            diarizers: Loaded::default(),
             count: Count::default(),
         };
         let registry = Self { inner: Arc::new(inner), voices: Arc::default(), retry_delay: RETRY_DELAY };
@@ -222,12 +227,25 @@ impl Registry {
         self.inner.synthesizers.get(&model.id, load).await
     }
 
-    /// The threads that tell voices apart, with the best model that is installed.
+    /// The threads that tell voices apart, with the best model that is installed, loaded if need be.
     ///
     /// # Errors
-    /// `Unavailable` when this build has nothing that does.
+    /// `Unavailable` with the reason when the model cannot be loaded.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves a running load to those who come later.
     pub async fn diarizer(&self) -> Result<Arc<DiarizerPool>> {
-        Err(Error::new(Kind::Unavailable, "this build of Mynah cannot tell speakers apart"))
+        self.diarizer_called(DIARIZER).await
+    }
+
+    async fn diarizer_called(&self, id: &str) -> Result<Arc<DiarizerPool>> {
+        let Found { model, weights } = self.find(id, ModelTask::Diarize)?;
+        let (inner, loading) = (self.inner.clone(), model.clone());
+        let load = || async move {
+            let loader = inner.engines.diarizer(&loading.engine)?;
+            inner.open(&loading, weights, loader).await
+        };
+        self.inner.diarizers.get(&model.id, load).await
     }
 
     /// Loads the pinned models. One that cannot be loaded is logged and tried again when it is first asked for.
@@ -236,6 +254,7 @@ impl Registry {
             let loaded = match self.get(id).map(|info| info.task) {
                 Some(ModelTask::Transcribe) => self.transcriber(id).await.map(drop),
                 Some(ModelTask::Speak) => self.synthesizer(id).await.map(drop),
+                Some(ModelTask::Diarize) => self.diarizer_called(id).await.map(drop),
                 None => continue,
             };
             if let Err(error) = loaded {
@@ -255,6 +274,7 @@ impl Registry {
         let keep = |id: &str| pinned.iter().any(|pinned| pinned == id);
         let mut unloaded = self.inner.transcribers.sweep(now, idle, keep);
         unloaded.extend(self.inner.synthesizers.sweep(now, idle, keep));
+        unloaded.extend(self.inner.diarizers.sweep(now, idle, keep));
         for id in unloaded {
             tracing::info!(model.id = id, "unloaded the idle model `{id}`");
         }
@@ -265,6 +285,7 @@ impl Registry {
     pub(super) fn unload(&self, id: &str) {
         self.inner.transcribers.remove(id);
         self.inner.synthesizers.remove(id);
+        self.inner.diarizers.remove(id);
     }
 
     /// The id of the model that `id` stands for just now.
@@ -311,7 +332,7 @@ impl Registry {
             english_only: model.english_only(),
             installed: paths.is_some(),
             usable: inner.check_engine(model).is_ok(),
-            loaded: inner.transcribers.is_loaded(&model.id) || inner.synthesizers.is_loaded(&model.id),
+            loaded: inner.is_loaded(&model.id),
             built_in: model.built_in,
             size: if model.built_in { None } else { paths.map(|paths| folder::size_of(&paths)).or(model.size()) },
             licence: model.licence.clone(),
@@ -343,7 +364,12 @@ impl Inner {
         match model.task {
             ModelTask::Transcribe => self.engines.transcriber(&model.engine).map(drop),
             ModelTask::Speak => self.engines.synthesizer(&model.engine).map(drop),
+            ModelTask::Diarize => self.engines.diarizer(&model.engine).map(drop),
         }
+    }
+
+    fn is_loaded(&self, id: &str) -> bool {
+        self.transcribers.is_loaded(id) || self.synthesizers.is_loaded(id) || self.diarizers.is_loaded(id)
     }
 
     /// Loads the weights and builds the first engine, on a thread that may block.

@@ -4,6 +4,10 @@ mod app;
 mod architecture;
 mod cli;
 mod deepgram;
+#[cfg(feature = "espeak")]
+mod der;
+#[cfg(feature = "espeak")]
+mod diarization;
 mod fake;
 mod fetch;
 mod models;

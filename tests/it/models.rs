@@ -51,6 +51,52 @@ async fn an_id_may_hold_a_slash_in_either_spelling() {
 }
 
 #[tokio::test]
+async fn what_tells_speakers_apart_is_not_offered_to_clients() {
+    let app = TestApp::start().await;
+    for path in ["/v1/models", "/v1/audio/models"] {
+        let list = json(&app, path).await.to_string();
+        assert!(!list.contains("mynah-speakers") && !list.contains("\"diarization\""), "{path}");
+    }
+    assert_eq!(app.get("/v1/models/mynah-speakers").await.status(), 404);
+    let form = crate::app::Form::default().with("model", "diarization").with_file(b"x");
+    let (status, error) = error_of(app.transcribe(form).await).await;
+    assert_eq!((status.as_u16(), error["param"].as_str()), (400, Some("model")));
+}
+
+#[tokio::test]
+async fn the_diarizer_is_loaded_once_and_let_go_when_idle() {
+    let app = TestApp::start().await.app;
+    let is_loaded = || app.models.get("mynah-speakers").is_some_and(|info| info.loaded);
+    assert!(!is_loaded());
+    let (first, second) = (app.models.diarizer().await.expect("built in"), app.models.diarizer().await.expect("there"));
+    assert!(std::sync::Arc::ptr_eq(&first, &second) && is_loaded());
+    drop((first, second));
+    app.models.sweep(std::time::Instant::now() + std::time::Duration::from_secs(100_000));
+    assert!(!is_loaded());
+}
+
+#[cfg(feature = "onnx")]
+#[tokio::test]
+async fn a_pulled_speaker_model_comes_before_the_built_in_one() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let app = TestApp::start_with(|config| config.data_dir = data.path().to_owned()).await.app;
+    let chosen = || app.models.get("diarization").and_then(|info| info.resolves_to);
+    assert_eq!(chosen().as_deref(), Some("mynah-speakers"));
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/onnx");
+    let folder = data.path().join("models/wespeaker-resnet34-lm");
+    std::fs::create_dir_all(&folder).expect("created");
+    for (from, to) in [("wespeaker.onnx", "embedding.onnx"), ("segmentation.onnx", "segmentation.onnx")] {
+        std::fs::copy(fixtures.join(from), folder.join(to)).expect("copied");
+    }
+    assert_eq!(chosen().as_deref(), Some("wespeaker-resnet34-lm"));
+    match app.models.diarizer().await {
+        Ok(_) => assert!(app.models.get("wespeaker-resnet34-lm").is_some_and(|info| info.loaded)),
+        // Nothing else steps in: who has pulled a model wants to know why it does not work.
+        Err(error) => assert!(error.message().contains("ONNX Runtime is not there"), "{error}"),
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_model_is_not_found_anywhere() {
     let app = TestApp::start().await;
     let form = crate::app::Form::default().with("model", "nobody").with_file(b"x");

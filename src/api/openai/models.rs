@@ -2,6 +2,7 @@
 
 use crate::api::error::Rejection;
 use crate::app::App;
+use crate::models::catalog::ModelTask;
 use crate::models::registry::{ModelInfo, unknown};
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -10,14 +11,19 @@ use serde_json::{Value, json};
 
 /// Every id that can be asked for: models and aliases.
 pub async fn list_models(State(app): State<App>) -> Json<Value> {
-    let data: Vec<Value> = app.models.list().iter().map(model).collect();
+    let data: Vec<Value> = app.models.list().iter().filter(|info| can_be_asked_for(info)).map(model).collect();
     Json(json!({"object": "list", "data": data}))
 }
 
 /// One model; its id may hold a slash, raw or as `%2F`.
 pub async fn get_model(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, Rejection> {
-    let info = app.models.get(&id).ok_or_else(|| unknown(&id))?;
+    let info = app.models.get(&id).filter(can_be_asked_for).ok_or_else(|| unknown(&id))?;
     Ok(Json(model(&info)))
+}
+
+/// No request names what tells speakers apart; in a list of models clients would offer it for transcription.
+fn can_be_asked_for(info: &ModelInfo) -> bool {
+    info.task != ModelTask::Diarize
 }
 
 /// OpenAI's four keys, and what the id resolves to on this box.
@@ -58,7 +64,8 @@ pub async fn list_voices(State(app): State<App>, Query(query): Query<VoicesQuery
 
 /// Every id with a name; open to user interfaces that send no key.
 pub async fn list_audio_models(State(app): State<App>) -> Json<Value> {
-    let models = app.models.list();
+    let mut models = app.models.list();
+    models.retain(can_be_asked_for);
     let models: Vec<Value> = models.iter().map(|it| json!({"id": it.id, "name": it.id, "task": it.task})).collect();
     Json(json!({"models": models}))
 }
