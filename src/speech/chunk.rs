@@ -308,14 +308,18 @@ impl Piece {
             self.move_segment(segment);
         }
         for dropped in &mut transcript.report.dropped {
-            let anchor = (dropped.start + dropped.end) / 2;
-            (dropped.start, dropped.end) = self.moved(dropped.start, dropped.end, anchor);
+            (dropped.start, dropped.end) = self.place_of(dropped.start, dropped.end);
         }
+    }
+
+    /// Where in the file `start` to `end` of the piece is; never over a silence that was left out.
+    pub(super) fn place_of(&self, start: Duration, end: Duration) -> (Duration, Duration) {
+        self.moved(start, end, (start + end) / 2)
     }
 
     fn move_segment(&self, segment: &mut Segment) {
         for word in &mut segment.words {
-            (word.start, word.end) = self.moved(word.start, word.end, (word.start + word.end) / 2);
+            (word.start, word.end) = self.place_of(word.start, word.end);
         }
         let (begins, ends) = (segment.start, segment.end);
         (segment.start, segment.end) = self.moved(begins, ends, (begins + ends) / 2);
