@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn the_three_spellings_are_understood() {
-        let expected = (0.5, 0.3125, Duration::from_millis(300), Duration::from_millis(100));
+        let expected = (0.5, 0.25, Duration::from_millis(300), Duration::from_millis(100));
         let object = r#"{"type":"server_vad","prefix_padding_ms":100,"silence_duration_ms":300,"threshold":0.5}"#;
         assert_eq!(parse(&[(NAME, object)]).expect("good"), Some(expected));
         let brackets = [
