@@ -14,8 +14,8 @@ use std::time::Duration;
 pub const MAX_CHANNELS: u32 = 16;
 
 /// Transcribes every channel of a recording by itself, as many at the same time as the pool has slots: more would only
-/// fill its queue. `open` is called once for every channel
-/// and once before that, to count them. The segments say which channel they are of.
+/// fill its queue. `open` is called once for every channel and once before that, to count them. The segments say which
+/// channel they are of.
 ///
 /// # Errors
 /// `InvalidRequest` (param `multichannel`) for more than [`MAX_CHANNELS`]; whatever `open` says; the first error of any
