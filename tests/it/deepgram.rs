@@ -164,6 +164,19 @@ async fn every_channel_has_a_transcript_of_its_own() {
 }
 
 #[tokio::test]
+async fn who_speaks_is_told_by_number() {
+    let app = TestApp::start().await;
+    let sound = app.speak(SENTENCE, "wav").await;
+    let body = heard(&app, "diarize=true&smart_format=true&utterances=true", sound).await;
+    let words = alternative(&body, 0)["words"].as_array().expect("words");
+    assert!(!words.is_empty() && words.iter().all(|word| word["speaker"] == json!(0)), "{words:?}");
+    assert_eq!(body["results"]["utterances"][0]["speaker"], json!(0));
+    let paragraphs = &alternative(&body, 0)["paragraphs"];
+    assert_eq!(paragraphs["transcript"], format!("\nSpeaker 0: {SENTENCE}"));
+    assert_eq!(paragraphs["paragraphs"][0]["speaker"], json!(0));
+}
+
+#[tokio::test]
 async fn sound_without_a_header_is_what_the_query_says() {
     let app = TestApp::start().await;
     let (samples, rate) = stereo(&app).await;

@@ -111,6 +111,12 @@ def test_utterances_and_paragraphs(client):
     assert [sentence["text"] for sentence in paragraph["sentences"]] == [SENTENCE]
 
 
+def test_who_speaks_is_told_by_number(client):
+    answer = client.file(spoken(SENTENCE), model="nova-3", diarize=True, utterances=True, punctuate=True)
+    assert [word["speaker"] for word in alternative(answer)["words"]] == [0] * len(SENTENCE.split())
+    assert [utterance["speaker"] for utterance in answer["results"]["utterances"]] == [0]
+
+
 def test_every_channel_has_a_transcript(client):
     answer = client.file(stereo(SENTENCE, OTHER_SENTENCE), model="nova-3", multichannel=True, punctuate=True)
     assert answer["metadata"]["channels"] == 2

@@ -14,7 +14,8 @@ const heard = async (provider, deepgram) =>
   transcribe({
     model: provider.transcription("nova-3"),
     audio: await spoken(),
-    providerOptions: { deepgram: { diarize: false, ...deepgram } },
+    // The provider asks for speakers unless it is told not to.
+    providerOptions: { deepgram },
     maxRetries: 0,
   });
 
