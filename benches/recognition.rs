@@ -3,6 +3,8 @@
 //! `cargo bench --bench recognition`. All figures are ratios of the best of several rounds taken by turns; the machine
 //! should be quiet. The plain way is whisper.cpp's own `whisper_full` over the whole file with its own settings.
 
+#![expect(clippy::print_stdout, reason = "the figures are what this is for")]
+
 use mynah::audio::Pcm;
 use mynah::audio::resample::resample;
 use mynah::config::EngineConfig;

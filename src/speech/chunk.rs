@@ -48,6 +48,13 @@ const PAUSE_EDGE: u64 = SPEECH_SAMPLE_RATE as u64 / 2;
 /// After so much silence a piece is complete, however short.
 const COMPLETE_AFTER: u64 = seconds(5);
 
+/// A piece of this length is complete at the next pause, so that text comes early and engines have little to skip. Longer
+/// ones are no cheaper: the time to recognise grows with the length.
+const LONG_ENOUGH: u64 = seconds(10);
+
+/// What counts as a pause there, beside the margins of the utterances: 0.6 s with them.
+const NEXT_PAUSE: u64 = SPEECH_SAMPLE_RATE as u64 / 5;
+
 const fn seconds(count: u64) -> u64 {
     count * SPEECH_SAMPLE_RATE as u64
 }
@@ -463,7 +470,8 @@ impl Chunker {
 
     /// Whether what begins at `next` is too far from the utterances that wait to join them.
     fn is_complete(&self, next: u64) -> bool {
-        self.packed.last().is_some_and(|packed| next.saturating_sub(packed.end) > COMPLETE_AFTER)
+        let enough = if length(&self.parts(&self.packed)) < LONG_ENOUGH { COMPLETE_AFTER } else { NEXT_PAUSE };
+        self.packed.last().is_some_and(|packed| next.saturating_sub(packed.end) > enough)
     }
 
     /// Adds an utterance to the ones that wait, or sends those off first when there is no room for it.

@@ -17,6 +17,9 @@ const AROUND_WORD: Duration = Duration::from_millis(250);
 const WORD_TAKES: Duration = Duration::from_millis(800);
 const LETTER_TAKES: Duration = Duration::from_millis(120);
 
+/// Speech with shorter pauses is recognised together.
+const SHORT_PAUSE: Duration = Duration::from_millis(400);
+
 /// Where nobody surely speaks, text below this mean log-probability is not believed. Measured: text in music and noise is
 /// at -0.48 and below.
 const DOUBTFUL: f32 = -0.4;
@@ -66,8 +69,38 @@ fn covered_by(segment: &Segment) -> Vec<Range<Duration>> {
     if segment.words.is_empty() && !segment.text.is_empty() {
         return vec![around(segment.start, segment.end)];
     }
-    let longest = |word: &Word| WORD_TAKES + LETTER_TAKES * word.text.chars().count() as u32;
     segment.words.iter().map(|word| around(word.start, word.end.min(word.start + longest(word)))).collect()
+}
+
+fn longest(word: &Word) -> Duration {
+    WORD_TAKES + LETTER_TAKES * word.text.chars().count() as u32
+}
+
+/// Takes the segments out of `segments` in which a word lasts longer than anybody takes to say it: the engine has
+/// skipped something and stretched its words over that.
+pub(super) fn take_stretched(segments: &mut Vec<Segment>) -> Vec<Segment> {
+    let is_stretched = |segment: &Segment| segment.words.iter().any(|word| word.end - word.start > longest(word));
+    let (stretched, rest) = std::mem::take(segments).into_iter().partition(is_stretched);
+    *segments = rest;
+    stretched
+}
+
+/// The stretches of `voiced` within `segment`, those with short pauses between them as one, to be recognised apart.
+pub(super) fn stretches(voiced: &[Range<Duration>], segment: &Segment) -> Vec<Range<Duration>> {
+    let mut stretches: Vec<Range<Duration>> = Vec::new();
+    for place in voiced.iter().filter(|place| shared(place, &(segment.start..segment.end)) > Duration::ZERO) {
+        match stretches.last_mut() {
+            Some(last) if place.start.saturating_sub(last.end) < SHORT_PAUSE => last.end = place.end,
+            _ => stretches.push(place.clone()),
+        }
+    }
+    stretches
+}
+
+/// Whether `found` says enough more than `segment` to take its place.
+pub(super) fn says_more(found: &[Segment], segment: &Segment) -> bool {
+    let letters = |text: &str| text.chars().filter(|letter| letter.is_alphanumeric()).count();
+    found.iter().map(|segment| letters(&segment.text)).sum::<usize>() * 5 > letters(&segment.text) * 6
 }
 
 /// What became of the speech in `voiced`, of which `gaps` have no text.
@@ -138,6 +171,19 @@ mod tests {
     fn a_word_stretched_over_other_speech_does_not_cover_it() {
         let segments = [said(&[("on", 0..9000)])];
         assert_eq!(gaps(&[ms(0..9000)], &segments), [ms(1290..9000)]);
+    }
+
+    #[test]
+    fn a_segment_with_stretched_words_is_looked_at_again() {
+        let normal = said(&[("good", 0..400), ("morning", 400..900)]);
+        let stretched = said(&[("please", 2000..4500), ("turn", 7000..7500), ("on", 9000..9500)]);
+        let mut segments = vec![normal.clone(), stretched.clone()];
+        assert_eq!(take_stretched(&mut segments), std::slice::from_ref(&stretched));
+        assert_eq!(segments, [normal]);
+        let voiced = [ms(0..900), ms(2000..4500), ms(4700..5500), ms(7000..7500), ms(9000..9500)];
+        assert_eq!(stretches(&voiced, &stretched), [ms(2000..5500), ms(7000..7500), ms(9000..9500)]);
+        assert!(!says_more(std::slice::from_ref(&stretched), &stretched));
+        assert!(says_more(&[stretched.clone(), said(&[("the", 4700..5000)])], &stretched));
     }
 
     #[test]

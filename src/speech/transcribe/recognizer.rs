@@ -6,7 +6,8 @@ use crate::engine::{TranscribeOptions, TranscriberPool, VoicePrint};
 use crate::error::{Error, Kind, Result};
 use crate::speech::chunk::Piece;
 use crate::speech::speakers;
-use crate::transcript::Transcript;
+use crate::transcript::{Segment, Transcript};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -97,21 +98,41 @@ impl Recognizer {
     async fn audit(&self, piece: &Piece, transcript: &mut Transcript, mut options: TranscribeOptions) -> Result<()> {
         let voiced = piece.voiced();
         options.language = transcript.language.clone().or(options.language);
-        for gap in audit::gaps(&voiced, &transcript.segments) {
-            let Some(part) = piece.part(&gap, AROUND_GAP) else { continue };
-            let answer = self.submit_patiently(part.audio.clone(), options.clone()).await?;
-            let mut found = receive(answer).await?;
-            part.to_file_times(&mut found);
-            let segments = audit::within(&gap, found.segments);
-            transcript.report.append(found.report);
-            transcript.report.audited += 1;
-            transcript.report.recovered += u32::from(!segments.is_empty());
-            transcript.segments.extend(segments);
-            transcript.segments.sort_by_key(|segment| segment.start);
+        for segment in audit::take_stretched(&mut transcript.segments) {
+            let mut found = Vec::new();
+            for stretch in audit::stretches(&voiced, &segment) {
+                found.extend(self.recognise_apart(piece, &stretch, transcript, &options).await?);
+            }
+            let is_better = audit::says_more(&found, &segment);
+            transcript.report.recovered += u32::from(is_better);
+            transcript.segments.extend(if is_better { found } else { vec![segment] });
         }
+        for gap in audit::gaps(&voiced, &transcript.segments) {
+            let found = self.recognise_apart(piece, &gap, transcript, &options).await?;
+            transcript.report.recovered += u32::from(!found.is_empty());
+            transcript.segments.extend(found);
+        }
+        transcript.segments.sort_by_key(|segment| segment.start);
         let gaps = audit::gaps(&voiced, &transcript.segments);
         transcript.report.coverage = Some(audit::coverage(&voiced, gaps));
         Ok(())
+    }
+
+    /// What is said in a `stretch` of `piece`, recognised with nothing but a little of what is around it.
+    async fn recognise_apart(
+        &self,
+        piece: &Piece,
+        stretch: &Range<Duration>,
+        transcript: &mut Transcript,
+        options: &TranscribeOptions,
+    ) -> Result<Vec<Segment>> {
+        let Some(part) = piece.part(stretch, AROUND_GAP) else { return Ok(Vec::new()) };
+        let answer = self.submit_patiently(part.audio.clone(), options.clone()).await?;
+        let mut found = receive(answer).await?;
+        part.to_file_times(&mut found);
+        transcript.report.append(found.report);
+        transcript.report.audited += 1;
+        Ok(audit::within(stretch, found.segments))
     }
 }
 
