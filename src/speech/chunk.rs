@@ -290,6 +290,18 @@ impl Piece {
         sure.map(|place| time(place.start)..time(place.end)).collect()
     }
 
+    /// As [`Piece::voiced`], without a voice that the piece before has begun.
+    pub(super) fn begun(&self) -> Vec<Range<Duration>> {
+        let mut voiced = self.voiced();
+        let is_cut = self.parts.first().zip(self.voices.first()).is_some_and(|(part, voice)| {
+            voice.is_sure && part.start + OVERLAP == voice.place.start
+        });
+        if is_cut {
+            voiced.remove(0);
+        }
+        voiced
+    }
+
     /// The sound of the file in `span` and up to `margin` around it, as a piece of its own; `None` where this piece
     /// does not have it.
     pub(super) fn part(&self, span: &Range<Duration>, margin: Duration) -> Option<Piece> {

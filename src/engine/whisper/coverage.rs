@@ -5,9 +5,13 @@
 
 use super::words::Energy;
 use crate::transcript::Segment;
+use std::time::Duration;
 
 /// So many loud ticks (0.2 s) without text are a gap.
 const GAP: usize = 20;
+
+/// So many between two segments.
+const GAP_INSIDE: usize = 30;
 
 /// A tick is loud from this share of the loudness of speech on.
 const LOUD: f32 = 0.2;
@@ -42,24 +46,30 @@ impl Guide {
         Self { loud_from, pauses, first_time, end_of_text }
     }
 
-    /// Whether something loud lies before or behind all of `segments`. Nothing at all is not a gap: what the model
+    /// Whether something loud lies before, between or behind `segments`. Nothing at all is not a gap: what the model
     /// takes for noise must not become words.
     pub(super) fn has_gap(&self, segments: &[Segment]) -> bool {
         let (Some(first), Some(last)) = (segments.first(), segments.last()) else { return false };
-        self.missed(first, last) >= GAP
+        self.missed(first, last) >= GAP || segments.windows(2).any(|pair| self.between(pair) >= GAP_INSIDE)
     }
 
     /// How many loud ticks lie outside of `segments`.
     pub(super) fn uncovered(&self, segments: &[Segment]) -> usize {
         match (segments.first(), segments.last()) {
-            (Some(first), Some(last)) => self.missed(first, last),
+            (Some(first), Some(last)) => {
+                self.missed(first, last) + segments.windows(2).map(|pair| self.between(pair)).sum::<usize>()
+            }
             _ => self.loud_from(0),
         }
     }
 
     fn missed(&self, first: &Segment, last: &Segment) -> usize {
-        let tick = |time: std::time::Duration| (time.as_millis() / 10) as usize;
         self.loud_from(0) - self.loud_from(tick(first.start)) + self.loud_from(tick(last.end))
+    }
+
+    /// How many loud ticks lie between two segments.
+    fn between(&self, pair: &[Segment]) -> usize {
+        self.loud_from(tick(pair[0].end)).saturating_sub(self.loud_from(tick(pair[1].start)))
     }
 
     fn loud_from(&self, tick: usize) -> usize {
@@ -95,6 +105,10 @@ impl Guide {
     }
 }
 
+fn tick(time: Duration) -> usize {
+    (time.as_millis() / 10) as usize
+}
+
 /// Marks every tick that is near so many quiet ones on end, or near the end.
 fn pauses(loud: &[bool]) -> Vec<bool> {
     let mut pauses = vec![false; loud.len()];
@@ -113,7 +127,6 @@ fn pauses(loud: &[bool]) -> Vec<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     /// A second of sound, a pause, and another second; time tokens begin at 10, the text ends with 9.
     fn guide() -> Guide {
@@ -132,6 +145,9 @@ mod tests {
         assert!(guide().has_gap(&[segment(1500, 2500)]));
         assert!(!guide().has_gap(&[segment(50, 1000), segment(1500, 2450)]));
         assert!(!guide().has_gap(&[]));
+        let both = [segment(50, 500), segment(1500, 2450)];
+        assert!(guide().has_gap(&both), "half of the first sound has no text");
+        assert_eq!(guide().uncovered(&both), 5 + 50 + 5);
     }
 
     #[test]

@@ -10,12 +10,21 @@ use std::time::Duration;
 /// Shorter stretches without text are breaths, laughs and the like.
 const SHORTEST_GAP: Duration = Duration::from_secs(1);
 
+/// Stretches without text from this length on may be words that were swallowed, and are looked at again.
+const SHORTEST_DOUBT: Duration = Duration::from_millis(400);
+
+/// The longest voice that is recognised as a whole because of a gap in it.
+const WHOLE_VOICE: Duration = Duration::from_secs(12);
+
 /// Word times are not exact: a word covers so much on either side of it.
 const AROUND_WORD: Duration = Duration::from_millis(250);
 
 /// Nobody takes longer to say a word of so many letters; what an engine stretches beyond is not covered by it.
 const WORD_TAKES: Duration = Duration::from_millis(800);
 const LETTER_TAKES: Duration = Duration::from_millis(120);
+
+/// A word that reaches no further into a voice is not in it.
+const EDGE: Duration = Duration::from_millis(50);
 
 /// Speech with shorter pauses is recognised together.
 const SHORT_PAUSE: Duration = Duration::from_millis(400);
@@ -43,12 +52,53 @@ pub(super) fn disbelieve(voiced: &[Range<Duration>], transcript: &mut Transcript
     }));
 }
 
+/// Moves words that begin before anybody surely speaks to where the voice is: noise before a sentence misleads the times
+/// of the engine. What lies outside of `voiced` altogether stays.
+pub(super) fn fit_to_voices(voiced: &[Range<Duration>], segments: &mut [Segment]) {
+    for segment in segments {
+        let span = segment.start..segment.end;
+        let Some(voice) = voiced.iter().find(|voice| shared(voice, &span) > Duration::ZERO) else { continue };
+        let inside = segment.words.iter().position(|word| word.end > voice.start + EDGE);
+        let Some(inside) = inside.filter(|_| segment.start + AROUND_WORD < voice.start) else { continue };
+        share_out(&mut segment.words[..=inside], voice.start);
+        segment.start = voice.start;
+    }
+}
+
+/// Gives each of `words` its share of the time from `start` to the end of the last, by its letters.
+fn share_out(words: &mut [Word], start: Duration) {
+    let letters = |word: &Word| word.text.chars().count().max(1) as u32;
+    let total: u32 = words.iter().map(letters).sum();
+    let Some(length) = words.last().map(|last| last.end.saturating_sub(start)) else { return };
+    let mut said = 0;
+    for word in words {
+        word.start = start + length * said / total;
+        said += letters(word);
+        word.end = start + length * said / total;
+    }
+}
+
 fn shared(one: &Range<Duration>, other: &Range<Duration>) -> Duration {
     one.end.min(other.end).saturating_sub(one.start.max(other.start))
 }
 
-/// The stretches of `voiced` that none of `segments` covers. Both must be in order.
+/// The stretches of `voiced` that none of `segments` covers, long enough to be told. Both must be in order.
 pub(super) fn gaps(voiced: &[Range<Duration>], segments: &[Segment]) -> Vec<Range<Duration>> {
+    uncovered(voiced, segments, SHORTEST_GAP)
+}
+
+/// The stretches of `voiced` that none of `segments` covers and that are worth another look, each with what is to be
+/// recognised for it: the whole voice, so that the words in the gap are not torn.
+pub(super) fn doubts(voiced: &[Range<Duration>], segments: &[Segment]) -> Vec<(Range<Duration>, Range<Duration>)> {
+    let whole = |gap: Range<Duration>| {
+        let voice = voiced.iter().find(|voice| voice.start <= gap.start && gap.end <= voice.end);
+        let voice = voice.filter(|voice| voice.end - voice.start <= WHOLE_VOICE).unwrap_or(&gap).clone();
+        (gap, voice)
+    };
+    uncovered(voiced, segments, SHORTEST_DOUBT).into_iter().map(whole).collect()
+}
+
+fn uncovered(voiced: &[Range<Duration>], segments: &[Segment], shortest: Duration) -> Vec<Range<Duration>> {
     let mut covered: Vec<Range<Duration>> = segments.iter().flat_map(covered_by).collect();
     covered.sort_by_key(|place| place.start);
     let mut gaps = Vec::new();
@@ -60,7 +110,7 @@ pub(super) fn gaps(voiced: &[Range<Duration>], segments: &[Segment]) -> Vec<Rang
         }
         gaps.push(from..place.end.max(from));
     }
-    gaps.retain(|gap| gap.end - gap.start >= SHORTEST_GAP);
+    gaps.retain(|gap| gap.end - gap.start >= shortest);
     gaps
 }
 
@@ -154,6 +204,14 @@ mod tests {
     }
 
     #[test]
+    fn for_a_gap_the_whole_voice_is_recognised() {
+        let segments = [said(&[("my", 0..200), ("left", 200..500)])];
+        assert_eq!(gaps(&[ms(0..1300)], &segments), []);
+        assert_eq!(doubts(&[ms(0..1300)], &segments), [(ms(750..1300), ms(0..1300))]);
+        assert_eq!(doubts(&[ms(0..20_000)], &segments), [(ms(750..20_000), ms(750..20_000))]);
+    }
+
+    #[test]
     fn text_where_nobody_speaks_needs_a_sure_engine() {
         let unsure = |segment: Segment| Segment { avg_logprob: -0.6, ..segment };
         let segments = vec![
@@ -171,6 +229,19 @@ mod tests {
     fn a_word_stretched_over_other_speech_does_not_cover_it() {
         let segments = [said(&[("on", 0..9000)])];
         assert_eq!(gaps(&[ms(0..9000)], &segments), [ms(1290..9000)]);
+    }
+
+    #[test]
+    fn words_in_the_noise_before_a_voice_are_moved_to_it() {
+        let mut segments = [said(&[("you", 0..200), ("need", 300..900), ("a", 900..1000), ("sea", 1300..2100)])];
+        fit_to_voices(&[ms(1200..2100)], &mut segments);
+        let times: Vec<_> = segments[0].words.iter().map(|word| (word.start.as_millis(), word.end.as_millis())).collect();
+        assert_eq!(times, [(1200, 1445), (1445, 1772), (1772, 1854), (1854, 2100)]);
+        assert_eq!(segments[0].start, Duration::from_millis(1200));
+        let mut good = [said(&[("you", 1190..1300), ("need", 1300..1900)])];
+        let before = good.clone();
+        fit_to_voices(&[ms(1200..2100)], &mut good);
+        assert_eq!(good, before);
     }
 
     #[test]

@@ -65,6 +65,7 @@ impl Recognizer {
         let mut transcript = receive(answer).await?;
         piece.to_file_times(&mut transcript);
         transcript.report.pieces += 1;
+        audit::fit_to_voices(&piece.begun(), &mut transcript.segments);
         if options.guard && self.request.stages.cut {
             audit::disbelieve(&piece.voiced(), &mut transcript);
         }
@@ -107,8 +108,9 @@ impl Recognizer {
             transcript.report.recovered += u32::from(is_better);
             transcript.segments.extend(if is_better { found } else { vec![segment] });
         }
-        for gap in audit::gaps(&voiced, &transcript.segments) {
-            let found = self.recognise_apart(piece, &gap, transcript, &options).await?;
+        for (gap, voice) in audit::doubts(&voiced, &transcript.segments) {
+            let found = self.recognise_apart(piece, &voice, transcript, &options).await?;
+            let found = audit::within(&gap, found);
             transcript.report.recovered += u32::from(!found.is_empty());
             transcript.segments.extend(found);
         }
