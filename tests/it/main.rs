@@ -10,9 +10,13 @@ mod der;
 mod diarization;
 mod fake;
 mod fetch;
+mod isolation;
 mod models;
 mod pull;
 mod server;
+mod sound;
 mod speech;
 mod transcription;
 mod transcription_fields;
+#[cfg(feature = "espeak")]
+mod transcription_speakers;
