@@ -50,15 +50,17 @@ def transcribe(client, **options):
 
 
 def turns(pieces):
-    return [speaker for speaker, _ in itertools.groupby(piece.speaker for piece in pieces)]
+    # The first generation knows no diarized_json and hands out what is in it as it comes.
+    return [speaker for speaker, _ in itertools.groupby(dict(piece)["speaker"] for piece in pieces)]
 
 
 def test_voices_are_letters(client):
     answer = transcribe(client)
     assert answer.task == "transcribe" and answer.duration > 5
     assert turns(answer.segments) == ["A", "B", "A", "B"]
-    assert [segment.id for segment in answer.segments][:2] == ["seg_001", "seg_002"]
-    assert all(segment.type == "transcript.text.segment" for segment in answer.segments)
+    segments = [dict(segment) for segment in answer.segments]
+    assert [segment["id"] for segment in segments][:2] == ["seg_001", "seg_002"]
+    assert all(segment["type"] == "transcript.text.segment" for segment in segments)
     assert [line[:3] for line in answer.text.splitlines()] == ["A: ", "B: ", "A: ", "B: "]
 
 
