@@ -3,11 +3,13 @@
 mod app;
 mod architecture;
 mod cli;
+mod damaged;
 mod deepgram;
 #[cfg(feature = "espeak")]
 mod der;
 #[cfg(feature = "espeak")]
 mod diarization;
+mod disconnects;
 mod fake;
 mod fetch;
 mod isolation;
