@@ -3,16 +3,22 @@
 mod app;
 mod architecture;
 mod cli;
+mod damaged;
 mod deepgram;
 #[cfg(feature = "espeak")]
 mod der;
 #[cfg(feature = "espeak")]
 mod diarization;
+mod disconnects;
 mod fake;
 mod fetch;
+mod isolation;
 mod models;
 mod pull;
 mod server;
+mod sound;
 mod speech;
 mod transcription;
 mod transcription_fields;
+#[cfg(feature = "espeak")]
+mod transcription_speakers;

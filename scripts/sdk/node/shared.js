@@ -19,10 +19,10 @@ export const connect = (base = url, apiKey = "unused") =>
 export const client = connect();
 
 /** `text` as sound, made by the server. */
-export async function spoken(text = sentence, format = "wav") {
+export async function spoken(text = sentence, format = "wav", voice = "alloy") {
   const answer = await client.audio.speech.create({
     model: "tts-1",
-    voice: "alloy",
+    voice,
     input: text,
     response_format: format,
   });
