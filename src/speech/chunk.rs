@@ -91,6 +91,13 @@ impl Default for EndpointerOptions {
     }
 }
 
+impl Voice {
+    fn time(&self) -> Range<Duration> {
+        let time = |sample| samples_to_duration(sample, SPEECH_SAMPLE_RATE);
+        time(self.place.start)..time(self.place.end)
+    }
+}
+
 /// A point in a stream, counted in samples from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Boundary {
@@ -285,18 +292,33 @@ impl Piece {
 
     /// Where in the file somebody surely speaks, as far as this piece is to tell what.
     pub(super) fn voiced(&self) -> Vec<Range<Duration>> {
-        let time = |sample| samples_to_duration(sample, SPEECH_SAMPLE_RATE);
-        let sure = self.voices.iter().filter(|voice| voice.is_sure).map(|voice| &voice.place);
-        sure.map(|place| time(place.start)..time(place.end)).collect()
+        self.voices.iter().filter(|voice| voice.is_sure).map(Voice::time).collect()
+    }
+
+    /// Where in the file there is anything like a voice in this piece.
+    pub(super) fn heard(&self) -> Vec<Range<Duration>> {
+        let mut heard: Vec<Range<Duration>> = self.voices.iter().map(Voice::time).collect();
+        // What a neighbour is to tell of a voice is in this piece, too.
+        let overlap = samples_to_duration(OVERLAP, SPEECH_SAMPLE_RATE);
+        if let Some(first) = heard.first_mut().filter(|_| self.goes_on()) {
+            first.start = first.start.saturating_sub(overlap);
+        }
+        if let Some(last) = heard.last_mut().filter(|_| self.cut.is_some_and(|cut| cut.overlaps)) {
+            last.end += overlap;
+        }
+        heard
+    }
+
+    /// Whether the piece before has begun the first voice and shares some of it.
+    fn goes_on(&self) -> bool {
+        let first = self.parts.first().zip(self.voices.first());
+        first.is_some_and(|(part, voice)| part.start + OVERLAP == voice.place.start)
     }
 
     /// As [`Piece::voiced`], without a voice that the piece before has begun.
     pub(super) fn begun(&self) -> Vec<Range<Duration>> {
         let mut voiced = self.voiced();
-        let is_cut = self.parts.first().zip(self.voices.first()).is_some_and(|(part, voice)| {
-            voice.is_sure && part.start + OVERLAP == voice.place.start
-        });
-        if is_cut {
+        if self.goes_on() && self.voices.first().is_some_and(|voice| voice.is_sure) {
             voiced.remove(0);
         }
         voiced

@@ -21,7 +21,7 @@ fn spoilt(bytes: &[u8], start: usize, one_in: u32) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for byte in bytes.iter_mut().skip(start) {
         dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        if (dice >> 8) % one_in == 0 {
+        if (dice >> 8).is_multiple_of(one_in) {
             *byte = (dice >> 24) as u8;
         }
     }

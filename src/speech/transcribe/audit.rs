@@ -65,6 +65,23 @@ pub(super) fn fit_to_voices(voiced: &[Range<Duration>], segments: &mut [Segment]
     }
 }
 
+/// Moves words that lie in a pause to the voice behind it. `heard` is everything like a voice.
+pub(super) fn fit_to_pauses(heard: &[Range<Duration>], segments: &mut [Segment]) {
+    let voice_of = |word: &Word| heard.iter().find(|voice| shared(voice, &(word.start..word.end)) > Duration::ZERO);
+    for segment in segments {
+        let mut from = 0;
+        while let Some(lost) = segment.words[from..].iter().position(|word| voice_of(word).is_none()) {
+            let lost = from + lost;
+            let next =
+                segment.words[lost..].iter().enumerate().find_map(|(at, word)| Some((at, voice_of(word)?.start)));
+            let Some((at, start)) = next else { break };
+            let earliest = segment.words[..lost].last().map_or(Duration::ZERO, |word| word.end);
+            share_out(&mut segment.words[lost..=lost + at], start.max(earliest));
+            from = lost + at + 1;
+        }
+    }
+}
+
 /// Gives each of `words` its share of the time from `start` to the end of the last, by its letters.
 fn share_out(words: &mut [Word], start: Duration) {
     let letters = |word: &Word| word.text.chars().count().max(1) as u32;
@@ -235,9 +252,14 @@ mod tests {
     fn words_in_the_noise_before_a_voice_are_moved_to_it() {
         let mut segments = [said(&[("you", 0..200), ("need", 300..900), ("a", 900..1000), ("sea", 1300..2100)])];
         fit_to_voices(&[ms(1200..2100)], &mut segments);
-        let times: Vec<_> = segments[0].words.iter().map(|word| (word.start.as_millis(), word.end.as_millis())).collect();
+        let times: Vec<_> =
+            segments[0].words.iter().map(|word| (word.start.as_millis(), word.end.as_millis())).collect();
         assert_eq!(times, [(1200, 1445), (1445, 1772), (1772, 1854), (1854, 2100)]);
         assert_eq!(segments[0].start, Duration::from_millis(1200));
+        let mut torn = [said(&[("there", 600..1150), ("is", 1600..1900), ("a", 2100..2200), ("wind", 2200..2900)])];
+        fit_to_pauses(&[ms(0..1200), ms(2100..2900)], &mut torn);
+        let times: Vec<_> = torn[0].words.iter().map(|word| (word.start.as_millis(), word.end.as_millis())).collect();
+        assert_eq!(times, [(600, 1150), (2100, 2166), (2166, 2200), (2200, 2900)]);
         let mut good = [said(&[("you", 1190..1300), ("need", 1300..1900)])];
         let before = good.clone();
         fit_to_voices(&[ms(1200..2100)], &mut good);

@@ -66,6 +66,7 @@ impl Recognizer {
         piece.to_file_times(&mut transcript);
         transcript.report.pieces += 1;
         audit::fit_to_voices(&piece.begun(), &mut transcript.segments);
+        audit::fit_to_pauses(&piece.heard(), &mut transcript.segments);
         if options.guard && self.request.stages.cut {
             audit::disbelieve(&piece.voiced(), &mut transcript);
         }
