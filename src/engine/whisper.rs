@@ -7,11 +7,16 @@
 //! finding the language.
 #![expect(unsafe_code, reason = "whisper.cpp calls back through C pointers")]
 
+mod abort;
 mod bias;
 mod coverage;
 mod decoder;
 mod doubt;
+#[cfg(all(test, feature = "espeak"))]
+mod keywords;
 mod model_file;
+#[cfg(all(test, feature = "espeak"))]
+mod multilingual;
 mod reader;
 mod sampler;
 mod vocabulary;
@@ -64,6 +69,9 @@ const OTHER_LANGUAGE: f32 = 0.7;
 /// The temperatures for decoding a doubtful piece again, when it was less.
 const WARMER: [f32; 2] = [0.2, 0.4];
 
+/// The width of the smallest of OpenAI's models.
+const SMALLEST_STATE: i32 = 384;
+
 /// Only the last 224 tokens of a prompt are used; so many characters are surely more.
 const PROMPT_CHARS: usize = 2000;
 
@@ -76,6 +84,7 @@ const UNSPACED: [&str; 7] = ["zh", "ja", "th", "lo", "my", "yue", "km"];
 /// `Unavailable` with the reason for a file that is missing, cut short or something else.
 pub fn load(load: &Load<'_>) -> Result<Factory<dyn Transcriber>> {
     forward_log();
+    abort::install();
     let mut parameters = WhisperContextParameters::default();
     // On a CPU flash attention is slower, and wrong for contexts that are not a multiple of 256.
     parameters.use_gpu(load.config.gpu).flash_attn(false);
@@ -320,14 +329,20 @@ impl Whisper {
         tokens
     }
 
-    /// The keywords, then the prompt: what is nearest to the text counts most.
+    /// The keywords, where the model is used to prompts, then the prompt: what is nearest to the text counts most.
     fn prompt_tokens(&self, options: &TranscribeOptions) -> Result<Vec<i32>> {
-        let keywords = options.keywords.join(", ");
+        let keywords = if self.is_used_to_prompts() { options.keywords.join(", ") } else { String::new() };
         let parts = [keywords.trim(), options.prompt.as_deref().unwrap_or_default().trim()];
         let prompt = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(". ");
         let skipped = prompt.chars().count().saturating_sub(PROMPT_CHARS);
         let tail: String = prompt.chars().skip(skipped).collect();
         if tail.is_empty() { Ok(Vec::new()) } else { self.tokens(&format!(" {tail}")) }
+    }
+
+    /// Models smaller than all of OpenAI's have been trained without prompts, and a list of words that are not said costs
+    /// them others that are; they prefer keywords all the same.
+    fn is_used_to_prompts(&self) -> bool {
+        self.context.model_n_text_state() >= SMALLEST_STATE
     }
 
     fn bias(&self, keywords: &[String]) -> Result<Bias> {
@@ -399,6 +414,7 @@ unsafe extern "C" fn log(_: ggml_log_level, text: *const c_char, _: *mut c_void)
 mod tests {
     use super::*;
     use crate::config::EngineConfig;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo/mynah-demo.en-q8_0.bin");
 
@@ -473,6 +489,21 @@ mod tests {
         let cancelled = || true;
         let error = engine().transcribe(&pcm(vec![0.1; 160_000]), &options(), &Cancel::new(&cancelled));
         assert_eq!(error.expect_err("nobody waits").kind(), Kind::Cancelled);
+    }
+
+    #[test]
+    fn cancelled_work_stops_in_the_middle_of_the_encoder() {
+        let mut engine = engine();
+        // More often than there are graphs.
+        let asked = AtomicUsize::new(0);
+        let soon = || asked.fetch_add(1, Ordering::Relaxed) >= 20;
+        let audio = pcm(vec![0.1; 160_000]);
+        let error = engine.transcribe(&audio, &options(), &Cancel::new(&soon)).expect_err("nobody waits");
+        assert_eq!(error.kind(), Kind::Cancelled);
+        let times = asked.into_inner();
+        assert!(times < 25, "it is the encoder that asks: {times}");
+        let heard = engine.transcribe(&audio, &options(), &Cancel::never()).expect("the engine is none the worse");
+        assert_eq!(heard.text(), "");
     }
 
     #[cfg(feature = "espeak")]

@@ -3,6 +3,7 @@
 //! whisper.cpp's own loop (`whisper_full`) encodes anew for every attempt, and once more to find the language. Here it
 //! only runs the encoder, which it lets us abort; the decoder is driven token by token.
 
+use super::abort::{is_cancelled, stoppable};
 use super::sampler::{Choice, Random, Rules, probabilities_among, probability_of};
 use super::vocabulary::Vocabulary;
 use super::{Cancel, cancelled};
@@ -71,7 +72,7 @@ impl Decoder {
             let vocabulary: *const Vocabulary = &*self.vocabulary;
             parameters.set_filter_logits_callback_user_data(vocabulary.cast_mut().cast());
         }
-        let done = self.state.full(parameters, samples);
+        let done = stoppable(cancel, || self.state.full(parameters, samples));
         if cancel.is_cancelled() {
             return Err(cancelled());
         }
@@ -169,12 +170,6 @@ pub(super) fn is_loop(tokens: &[i32]) -> bool {
         let tail = &tokens[start..];
         tail.iter().zip(&tail[length..]).all(|(one, next)| one == next)
     })
-}
-
-/// Asked by whisper.cpp between the steps of its graphs; `true` ends the work.
-unsafe extern "C" fn is_cancelled(cancel: *mut c_void) -> bool {
-    // SAFETY: `encode` hands in a reference that lives as long as the call.
-    unsafe { &*cancel.cast_const().cast::<Cancel<'_>>() }.is_cancelled()
 }
 
 /// Asked by whisper.cpp before it picks its first token: the text ends, only the encoder was wanted.
