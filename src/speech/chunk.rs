@@ -295,6 +295,12 @@ impl Piece {
         self.voices.iter().filter(|voice| voice.is_sure).map(Voice::time).collect()
     }
 
+    /// Where in the file somebody speaks, surely or because `is_said` finds text there.
+    pub(super) fn spoken(&self, is_said: impl Fn(&Range<Duration>) -> bool) -> Vec<Range<Duration>> {
+        let voices = self.voices.iter().map(|voice| (voice.is_sure, voice.time()));
+        voices.filter(|(is_sure, time)| *is_sure || is_said(time)).map(|(_, time)| time).collect()
+    }
+
     /// Where in the file there is anything like a voice in this piece.
     pub(super) fn heard(&self) -> Vec<Range<Duration>> {
         let mut heard: Vec<Range<Duration>> = self.voices.iter().map(Voice::time).collect();

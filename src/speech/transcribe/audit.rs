@@ -170,6 +170,12 @@ pub(super) fn says_more(found: &[Segment], segment: &Segment) -> bool {
     found.iter().map(|segment| letters(&segment.text)).sum::<usize>() * 5 > letters(&segment.text) * 6
 }
 
+/// Whether a word of `segments` lies in `place`.
+pub(super) fn is_said(place: &Range<Duration>, segments: &[Segment]) -> bool {
+    let spans = segments.iter().flat_map(|segment| &segment.words).map(|word| word.start..word.end);
+    spans.into_iter().any(|word| shared(&word, place) > Duration::ZERO)
+}
+
 /// What became of the speech in `voiced`, of which `gaps` have no text.
 pub(super) fn coverage(voiced: &[Range<Duration>], gaps: Vec<Range<Duration>>) -> Coverage {
     let total = |places: &[Range<Duration>]| places.iter().map(|place| place.end - place.start).sum::<Duration>();

@@ -117,7 +117,8 @@ impl Recognizer {
         }
         transcript.segments.sort_by_key(|segment| segment.start);
         let gaps = audit::gaps(&voiced, &transcript.segments);
-        transcript.report.coverage = Some(audit::coverage(&voiced, gaps));
+        let spoken = piece.spoken(|place| audit::is_said(place, &transcript.segments));
+        transcript.report.coverage = Some(audit::coverage(&spoken, gaps));
         Ok(())
     }
 

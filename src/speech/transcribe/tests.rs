@@ -260,3 +260,13 @@ async fn a_file_becomes_text_at_its_own_times() {
     let starts: Vec<f64> = transcript.segments.iter().map(|segment| segment.start.as_secs_f64()).collect();
     assert!((starts[0] - 12.0).abs() < 0.3 && (starts[1] - 34.5).abs() < 0.5, "{starts:?}");
 }
+
+#[tokio::test]
+async fn a_single_word_is_speech() {
+    let samples = [silence(0.2), speak("Hello world.").samples, silence(0.2)].concat();
+    let request = Request::new(english(), Priority::Interactive);
+    let (transcript, _) = transcribe_all(demo_pool(1), wav(&samples), request).await.expect("a good file");
+    assert_eq!(transcript.text(), "Hello world.");
+    let coverage = transcript.report.coverage.expect("it was checked");
+    assert!(coverage.speech > Duration::from_millis(500) && coverage.covered == coverage.speech, "{coverage:?}");
+}
