@@ -153,13 +153,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_library_is_unavailable_and_the_error_says_what_to_do() {
+    fn a_missing_library_is_unavailable_and_the_error_says_what_to_do() {
         let folder = tempfile::tempdir().expect("a folder");
-        for path in [touch(folder.path().join("libonnxruntime.so")), folder.path().join("missing.so")] {
-            let error = version(&path).expect_err("no library");
-            assert_eq!(error.kind(), Kind::Unavailable);
-            assert!(error.message().contains("scripts/serve"), "{error}");
-        }
+        let error = version(&folder.path().join("missing.so")).expect_err("no library");
+        assert_eq!(error.kind(), Kind::Unavailable);
+        assert!(error.message().contains("scripts/serve"), "{error}");
     }
 
     /// Set `MYNAH_TEST_ONNX_RUNTIME` to a library to try it.

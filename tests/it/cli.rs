@@ -97,6 +97,17 @@ fn the_effective_settings_are_printed_without_keys() {
     assert!(code == 0 && text.contains("port = 9000") && !text.contains("hunter2"), "{text}");
 }
 
+/// In a process of its own, because a process keeps the first library it has loaded.
+#[cfg(feature = "onnx")]
+#[test]
+fn the_doctor_says_what_to_do_about_a_library_that_is_none() {
+    let data = tempfile::tempdir().expect("a folder");
+    let library = data.path().join("libonnxruntime.so");
+    std::fs::write(&library, "not a library").expect("written");
+    let (_, text, _) = run(mynah(data.path()).env("MYNAH_ENGINE__ONNX_RUNTIME", &library).arg("doctor"));
+    assert!(text.contains("does not load") && text.contains("scripts/serve"), "{text}");
+}
+
 #[test]
 fn the_doctor_proves_that_the_chain_works() {
     let data = folder();
