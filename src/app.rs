@@ -1,8 +1,10 @@
-//! The only wiring: configuration, models and shutdown, built once and cheap to clone.
+//! The only wiring: configuration, models, jobs and shutdown, built once and cheap to clone.
 
 use crate::config::Config;
 use crate::engine::Engines;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
+use crate::jobs::Jobs;
+use crate::jobs::webhook::Render;
 use crate::models::registry::Registry;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,6 +19,7 @@ pub struct App {
     pub models: Registry,
     /// One permit per request in progress.
     pub requests: Arc<Semaphore>,
+    jobs: Option<Jobs>,
     state: Arc<watch::Sender<State>>,
 }
 
@@ -41,7 +44,30 @@ impl App {
         let models = Registry::new(&config, engines)?;
         let models = voices.into_iter().fold(models, |models, (engine, voices)| models.with_voices(engine, voices));
         let requests = Arc::new(Semaphore::new(config.limits.concurrent_requests));
-        Ok(Self { config: Arc::new(config), models, requests, state: Arc::new(watch::channel(State::Starting).0) })
+        Ok(Self {
+            config: Arc::new(config),
+            models,
+            requests,
+            jobs: None,
+            state: Arc::new(watch::channel(State::Starting).0),
+        })
+    }
+
+    /// Opens the jobs, for a process that serves: only one may have them.
+    ///
+    /// # Errors
+    /// `Unavailable` when another server has them or they cannot be stored where the settings say.
+    pub fn with_jobs(mut self) -> Result<Self> {
+        self.jobs = Some(Jobs::open(self.config.clone())?);
+        Ok(self)
+    }
+
+    /// The jobs.
+    ///
+    /// # Errors
+    /// `Unavailable` when they have not been opened.
+    pub fn jobs(&self) -> Result<&Jobs> {
+        self.jobs.as_ref().ok_or_else(|| Error::new(Kind::Unavailable, "This server takes no jobs."))
     }
 
     /// Where the server is in its life.
@@ -60,6 +86,20 @@ impl App {
             }
             starting
         });
+    }
+
+    /// Works on jobs and pushes their results, as `render` writes them, until the server stops. Completes when what was
+    /// not done has been given back.
+    pub async fn run_jobs(self, render: Render) {
+        let Some(jobs) = self.jobs.clone() else { return };
+        let (stop, stopped) = watch::channel(false);
+        let work = jobs.clone().work(self.models.clone(), stopped.clone());
+        let deliver = jobs.deliver(render, stopped);
+        let until = async {
+            self.stopping().await;
+            stop.send_replace(true);
+        };
+        tokio::join!(work, deliver, until);
     }
 
     /// Tells everyone that the server stops.

@@ -29,6 +29,10 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// How recordings are transcribed when a request does not say so.
     pub transcription: TranscriptionConfig,
+    /// Work that outlives its request.
+    pub jobs: JobsConfig,
+    /// Results that are pushed.
+    pub webhooks: WebhooksConfig,
     /// What is logged and how.
     pub log: LogConfig,
 }
@@ -204,6 +208,66 @@ impl Default for TranscriptionConfig {
     }
 }
 
+/// Work that outlives its request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JobsConfig {
+    /// Where jobs, their recordings and their results are kept; empty means `jobs` in the data folder. One server a
+    /// folder.
+    pub dir: PathBuf,
+    /// Jobs that are worked on at once; 0 takes as many as there are cores.
+    pub workers: usize,
+    /// Jobs that may wait; more get a 429.
+    pub queue: u64,
+    /// What recordings and results may take on the disk, in bytes; no job is taken in beyond that.
+    pub disk_bytes: u64,
+    /// How long a finished job and its result are kept, in hours.
+    pub keep_hours: u64,
+    /// How often a job may fail by a fault of this server before it is given up.
+    pub attempts: u32,
+    /// How long to wait after the first such fault, in seconds; each further time it is twice as long.
+    pub retry_seconds: u64,
+    /// Put in front of the links to results, such as `https://speech.example.com`; without it links are paths.
+    pub public_url: String,
+    /// How long a link to a result can be used, in seconds.
+    pub link_seconds: u64,
+}
+
+impl Default for JobsConfig {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::new(),
+            workers: 0,
+            queue: 100_000,
+            disk_bytes: 64 << 30,
+            keep_hours: 7 * 24,
+            attempts: 5,
+            retry_seconds: 5,
+            public_url: String::new(),
+            link_seconds: 24 * 3600,
+        }
+    }
+}
+
+/// Results that are pushed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebhooksConfig {
+    /// How long a receiver has for its answer, in seconds.
+    pub timeout_seconds: u64,
+    /// How long to wait after the first delivery that failed, in seconds; each further time it is twice as long, up to
+    /// three hours.
+    pub retry_seconds: u64,
+    /// For how long delivery is tried, in hours.
+    pub give_up_hours: u64,
+}
+
+impl Default for WebhooksConfig {
+    fn default() -> Self {
+        Self { timeout_seconds: 10, retry_seconds: 5, give_up_hours: 24 }
+    }
+}
+
 /// What is logged and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -300,10 +364,27 @@ impl Config {
         if self.engine.queue == 0 || self.limits.concurrent_requests == 0 {
             return Err(broken("engine.queue and limits.concurrent_requests must be at least 1".into()));
         }
-        if self.limits.fetch_seconds == 0 {
-            return Err(broken("limits.fetch_seconds must be at least 1".into()));
+        for (key, value) in [
+            ("limits.fetch_seconds", self.limits.fetch_seconds),
+            ("jobs.attempts", self.jobs.attempts.into()),
+            ("jobs.link_seconds", self.jobs.link_seconds),
+            ("webhooks.timeout_seconds", self.webhooks.timeout_seconds),
+        ] {
+            if value == 0 {
+                return Err(broken(format!("{key} must be at least 1")));
+            }
         }
         Ok(self)
+    }
+
+    /// Where jobs are kept.
+    pub fn jobs_dir(&self) -> PathBuf {
+        if self.jobs.dir.as_os_str().is_empty() { self.data_dir.join("jobs") } else { self.jobs.dir.clone() }
+    }
+
+    /// Where uploads are put until it is known what becomes of them: next to the jobs, so that they can be moved there.
+    pub fn incoming_dir(&self) -> PathBuf {
+        self.jobs_dir().join("incoming")
     }
 
     /// Whether it is safe to listen where [`ServerConfig::host`] says.

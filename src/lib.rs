@@ -8,19 +8,21 @@
 //! | [`transcript`] | what was said and when |
 //! | [`subtitle`] | transcripts as SRT and VTT |
 //! | [`config`] | every setting, where it comes from, what it defaults to |
+//! | [`net`] | calls to web addresses that callers name, and none to private ones |
 //! | [`telemetry`] | logging, and every metric by name |
 //! | [`audio`] | sound: any container in, streaming encoders out, resampling |
 //! | [`engine`] | models running: traits, engines, and the pool of threads that own them |
 //! | [`models`] | which models exist, which are here, which are loaded |
 //! | [`speech`] | the neutral core: audio → transcript, text → audio |
-//! | [`app`] | the only wiring: configuration, models, shutdown |
+//! | [`jobs`] | work that outlives its request: kept on disk, worked on, its results pushed |
+//! | [`app`] | the only wiring: configuration, models, jobs, shutdown |
 //! | [`api`] | HTTP: routes, credentials, uploads, the dialects |
 //! | [`cli`] | the commands of the `mynah` binary |
 //!
 //! # Who may import whom
 //!
-//! From top to bottom, never upwards: `error`, `transcript` ← `subtitle`, `config`, `audio`, `telemetry` ← `engine` ← `models`,
-//! `speech` ← `app` ← `api` ← `cli`. Heavy crates are named in one file each. `tests/it/architecture.rs` holds the
+//! From top to bottom, never upwards: `error`, `transcript` ← `subtitle`, `config`, `audio`, `net`, `telemetry` ← `engine` ←
+//! `models`, `speech` ← `jobs` ← `app` ← `api` ← `cli`. Heavy crates are named in one file each. `tests/it/architecture.rs` holds the
 //! table and checks every `use crate::` line against it. Engines that do as tests tell them (wait, fail, panic) live with
 //! the tests, in `tests/it/fake.rs`: [`engine::Engines`] is a table that takes more rows.
 //!
@@ -34,12 +36,14 @@
 
 pub mod config;
 pub mod error;
+pub mod net;
 pub mod subtitle;
 pub mod telemetry;
 pub mod transcript;
 
 pub mod audio;
 pub mod engine;
+pub mod jobs;
 pub mod models;
 pub mod speech;
 

@@ -1,6 +1,7 @@
 //! Transcripts as subtitles: SubRip and WebVTT, one cue a segment or laid out in short lines.
 
 use crate::transcript::{Segment, Speaker, Transcript};
+use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::time::Duration;
@@ -12,7 +13,7 @@ const USUAL_WIDTH: usize = 42;
 const USUAL_COUNT: usize = 2;
 
 /// How long lines and cues may be. Cues end between words, never within.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Layout {
     /// The most characters in a line, 1 or more. A word without a space to break at is cut when it is longer.
     pub max_line_width: Option<usize>,

@@ -4,22 +4,23 @@
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
+use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Who speaks.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Speaker {
     /// A voice the caller gave a name to.
-    Known(Arc<str>),
+    Known(#[serde(with = "shared_text")] Arc<str>),
     /// A voice without a name, numbered from 0 in the order in which the voices are first heard.
     Unknown(u32),
 }
 
 /// One spoken word.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Word {
     /// The word with its punctuation, without surrounding spaces.
     pub text: String,
@@ -28,24 +29,26 @@ pub struct Word {
     /// When it ends; never before `start`.
     pub end: Duration,
     /// How sure the engine is, in `0..=1`.
+    #[serde(with = "figure")]
     pub confidence: f32,
     /// Who says it, when that was asked for.
     pub speaker: Option<Speaker>,
 }
 
 /// A piece of text as the engine writes it; several may make one word, or one letter.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Token {
     /// The engine's number for it.
     pub id: i32,
     /// Its text: UTF-8, possibly cut within a letter.
     pub bytes: Vec<u8>,
     /// Natural logarithm of its probability.
+    #[serde(with = "figure")]
     pub logprob: f32,
 }
 
 /// A sentence or phrase with the figures the engine reports for it.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Segment {
     /// The text, without surrounding spaces.
     pub text: String,
@@ -58,10 +61,13 @@ pub struct Segment {
     /// The engine's tokens of the text.
     pub tokens: Vec<Token>,
     /// Mean natural log-probability of the tokens.
+    #[serde(with = "figure")]
     pub avg_logprob: f32,
     /// How likely the engine thinks it is that nobody speaks here, in `0..=1`.
+    #[serde(with = "figure")]
     pub no_speech_prob: f32,
     /// The sampling temperature the text was decoded with.
+    #[serde(with = "figure")]
     pub temperature: f32,
     /// ISO 639-1 code of the language spoken here, when it is known.
     pub language: Option<String>,
@@ -108,7 +114,7 @@ impl Segment {
 }
 
 /// A stretch of audio as text.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Transcript {
     /// The segments, in order of time.
     pub segments: Vec<Segment>,
@@ -121,7 +127,7 @@ pub struct Transcript {
 }
 
 /// What became of the speech that was heard: the promise that none is dropped silently.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Coverage {
     /// How long somebody speaks.
     pub speech: Duration,
@@ -132,7 +138,7 @@ pub struct Coverage {
 }
 
 /// Text that was recognised and not believed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dropped {
     /// Where it would have been.
     pub start: Duration,
@@ -145,7 +151,7 @@ pub struct Dropped {
 }
 
 /// Why a text is not believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Doubt {
     /// It says the same again and again.
     Repetition,
@@ -160,7 +166,7 @@ pub enum Doubt {
 }
 
 /// What the stages that guard the quality of a transcript did.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Report {
     /// Pieces of audio that were recognised.
     pub pieces: u32,
@@ -245,6 +251,33 @@ pub fn compression_ratio(text: &str) -> f64 {
     }
 }
 
+/// Figures that may not be numbers, which JSON writes as null.
+mod figure {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(figure: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f32(*figure)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+        Ok(Option::deserialize(deserializer)?.unwrap_or(f32::NAN))
+    }
+}
+
+/// Text that is shared in memory and written out wherever it is stored.
+mod shared_text {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+    use std::sync::Arc;
+
+    pub(super) fn serialize<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+        String::deserialize(deserializer).map(Arc::from)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,6 +314,21 @@ mod tests {
         let ids = |part: &Segment| part.tokens.iter().map(|token| token.id).collect::<Vec<_>>();
         assert_eq!(parts.each_ref().map(ids), [vec![0, 1], vec![2, 3], vec![4, 5, 6]]);
         assert_eq!((parts[1].start.as_secs(), parts[1].end.as_secs()), (1, 3));
+    }
+
+    #[test]
+    fn a_transcript_that_is_stored_comes_back_as_it_was() {
+        let mut first = segment("Ship it.", 100, 1_234);
+        (first.speaker, first.words[0].speaker) = (Some(Speaker::Known("Ann".into())), Some(Speaker::Unknown(3)));
+        first.tokens = vec![Token { id: 7, bytes: vec![0xe2, 0x82], logprob: -0.123_456_7 }];
+        let coverage = Coverage { speech: first.end, covered: first.start, gaps: vec![first.start..first.end] };
+        let report = Report { pieces: 3, coverage: Some(coverage), ..Report::default() };
+        let transcript = Transcript { segments: vec![first], report, ..Transcript::default() };
+        let stored = serde_json::to_string(&transcript).expect("all of it can be stored");
+        assert_eq!(serde_json::from_str::<Transcript>(&stored).expect("the same"), transcript);
+        let unknown = Token { logprob: f32::NEG_INFINITY, ..Token::default() };
+        let stored = serde_json::to_string(&unknown).expect("JSON");
+        assert!(!serde_json::from_str::<Token>(&stored).expect("a token").logprob.is_finite());
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Who may come in: every way that real clients present a key, compared in constant time.
 
 use super::error::Rejection;
+use super::jobs::idempotency_key;
 use crate::app::App;
 use crate::config::Secret;
 use crate::error::{Error, Kind};
+use crate::jobs::Owner;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::middleware::Next;
@@ -16,20 +18,44 @@ const KEY_HEADERS: [&str; 2] = ["xi-api-key", "x-api-key"];
 /// Subprotocol entry with which browsers, which cannot set headers, present a key.
 const SUBPROTOCOL_KEY: &str = "openai-insecure-api-key.";
 
+/// Who sends a request.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// Whose jobs they may see.
+    pub owner: Owner,
+    /// What makes a request that is sent twice one job.
+    pub idempotency_key: Option<String>,
+}
+
 /// Lets a request pass when no key is set or when it presents one of them.
-pub async fn require_key(State(app): State<App>, request: Request, next: Next) -> Result<Response, Rejection> {
+pub async fn require_key(State(app): State<App>, mut request: Request, next: Next) -> Result<Response, Rejection> {
+    let owner = owner(&app, &request)?;
+    let idempotency_key = idempotency_key(request.headers())?;
+    request.extensions_mut().insert(Client { owner, idempotency_key });
+    Ok(next.run(request).await)
+}
+
+/// As [`require_key`]; a request with a signature passes without, and without a [`Client`].
+pub async fn require_key_or_link(state: State<App>, request: Request, next: Next) -> Result<Response, Rejection> {
+    let mut parameters = request.uri().query().unwrap_or_default().split('&');
+    match parameters.any(|pair| pair.starts_with("signature=")) {
+        true => Ok(next.run(request).await),
+        false => require_key(state, request, next).await,
+    }
+}
+
+/// Whose request it is.
+fn owner(app: &App, request: &Request) -> Result<Owner, Rejection> {
     let keys = &app.config.auth.keys;
     if keys.is_empty() {
-        return Ok(next.run(request).await);
+        return Ok(Owner::everyone());
     }
     let presented = presented_keys(request.headers(), request.uri().query());
     if presented.is_empty() {
         return Err(refused("You didn't provide an API key. Send it as `Authorization: Bearer YOUR_KEY`.").into());
     }
-    if !presented.iter().any(|key| is_known(key, keys)) {
-        return Err(refused("Incorrect API key provided.").into());
-    }
-    Ok(next.run(request).await)
+    let known = presented.iter().find(|key| is_known(key, keys));
+    Ok(known.map(|key| Owner::of_key(key)).ok_or_else(|| refused("Incorrect API key provided."))?)
 }
 
 fn refused(message: &'static str) -> Error {

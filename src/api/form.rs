@@ -4,7 +4,7 @@
 //! nothing here: clients send `upload`, `blob` and `application/octet-stream`.
 
 use super::upload::{Spool, Upload, too_large};
-use crate::config::LimitsConfig;
+use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{FromRequest, Request};
@@ -37,11 +37,11 @@ impl Form {
     /// # Errors
     /// `Unsupported` when the body is neither multipart nor JSON, `InvalidRequest` when it is broken, `TooLarge` over a
     /// limit.
-    pub async fn read(request: Request, limits: &LimitsConfig) -> Result<Self> {
+    pub async fn read(request: Request, config: &Config) -> Result<Self> {
         let content_type = header_text(&request, header::CONTENT_TYPE).to_ascii_lowercase();
         match content_type.split(';').next().unwrap_or_default().trim() {
-            "multipart/form-data" => Self::read_multipart(request, limits).await,
-            "application/json" => Self::read_json(request, limits).await,
+            "multipart/form-data" => Self::read_multipart(request, config).await,
+            "application/json" => Self::read_json(request, config).await,
             _ => {
                 let message = "This route takes multipart/form-data with the audio in the part `file`, or \
                                application/json with `audio_url` or `input_audio`.";
@@ -50,7 +50,8 @@ impl Form {
         }
     }
 
-    async fn read_multipart(request: Request, limits: &LimitsConfig) -> Result<Self> {
+    async fn read_multipart(request: Request, config: &Config) -> Result<Self> {
+        let limits = &config.limits;
         // The form around the file takes some bytes, too.
         check_length(&request, limits.upload_bytes, MAX_FIELD as u64)?;
         let mut multipart = Multipart::from_request(request, &())
@@ -61,7 +62,7 @@ impl Form {
         while let Some(field) = multipart.next_field().await.map_err(broken)? {
             let name = field.name().unwrap_or_default().to_owned();
             if name == "file" {
-                form.file = Some(spool(field, limits.spool_bytes, &mut budget).await?);
+                form.file = Some(spool(field, config, &mut budget).await?);
                 continue;
             }
             let text = read_text(field, &name, [&mut budget, &mut text_budget]).await?;
@@ -70,7 +71,8 @@ impl Form {
         Ok(form)
     }
 
-    async fn read_json(request: Request, limits: &LimitsConfig) -> Result<Self> {
+    async fn read_json(request: Request, config: &Config) -> Result<Self> {
+        let limits = &config.limits;
         let limit = limits.inline_bytes.min(limits.upload_bytes);
         let inline = |error: Error| error.with_param("input_audio");
         check_length(&request, limit, 0).map_err(inline)?;
@@ -247,9 +249,9 @@ async fn read_text(mut field: Field<'_>, name: &str, budgets: [&mut Budget; 2]) 
         .map_err(|_| Error::invalid(name.to_owned(), format!("The field `{name}` is not UTF-8 text.")))
 }
 
-/// Reads the file, into memory up to `spool_bytes` and to a temporary file from there on.
-async fn spool(mut field: Field<'_>, spool_bytes: u64, budget: &mut Budget) -> Result<Upload> {
-    let mut spool = Spool::new(spool_bytes);
+/// Reads the file, into memory up to a limit and to a temporary file from there on.
+async fn spool(mut field: Field<'_>, config: &Config, budget: &mut Budget) -> Result<Upload> {
+    let mut spool = Spool::new(config);
     while let Some(chunk) = field.chunk().await.map_err(broken)? {
         budget.take(&chunk)?;
         spool.push(chunk).await?;

@@ -6,15 +6,17 @@ mod auth;
 mod deepgram;
 mod drain;
 mod error;
-mod fetch;
+mod files;
 mod form;
 mod health;
+mod jobs;
 mod languages;
 mod models;
 mod observe;
 mod openai;
 mod report;
 mod upload;
+mod webhooks;
 
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
@@ -30,7 +32,11 @@ use tokio::net::TcpListener;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, ExposeHeaders};
 
 /// Headers of answers that web pages may see.
-const EXPOSED: [&str; 5] = ["x-request-id", "retry-after", "x-mynah-coverage", "dg-request-id", "dg-error"];
+const EXPOSED: [&str; 6] =
+    ["x-request-id", "retry-after", "x-mynah-coverage", "x-mynah-job", "dg-request-id", "dg-error"];
+
+/// How long giving back jobs may take at the end.
+const GIVING_BACK: Duration = Duration::from_secs(5);
 
 /// Every route, and the layers around them: the last of these sees a request first.
 pub fn router(app: App) -> Result<Router> {
@@ -48,10 +54,20 @@ pub fn router(app: App) -> Result<Router> {
         .route("/v1/audio/translations", post(openai::transcriptions::create_translation))
         .route("/v1/audio/speech", post(openai::speech::create_speech))
         .route(deepgram::LISTEN, post(deepgram::listen::create_transcript))
+        .route("/v1/jobs", get(jobs::list_jobs))
+        .route("/v1/jobs/{id}", get(jobs::get_job).delete(jobs::cancel_job))
+        .route("/v1/jobs/{id}/cancel", post(jobs::cancel_job))
+        .route("/v1/jobs/{id}/redeliver", post(jobs::redeliver_job))
+        .route("/v1/webhook-secret", get(webhooks::get_secret))
+        .route("/v1/webhook-secret/rotate", post(webhooks::rotate_secret))
         .route_layer(from_fn_with_state(app.clone(), observe::limit_requests))
         .route_layer(from_fn_with_state(app.clone(), auth::require_key));
+    let linked = Router::new()
+        .route("/v1/files/jobs/{id}/{name}", get(files::get_file))
+        .route_layer(from_fn_with_state(app.clone(), auth::require_key_or_link));
     Ok(open
         .merge(guarded)
+        .merge(linked)
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::disable()) // `upload` counts bytes itself and says how many were too many
@@ -77,6 +93,7 @@ pub async fn serve(app: App, listener: TcpListener) -> Result<()> {
         }
     });
     let (sweeper, stopping) = (tokio::spawn(app.clone().sweep_models()), app.clone());
+    let mut jobs = tokio::spawn(app.clone().run_jobs(jobs::render(app.clone())));
     let server = axum::serve(listener, router).with_graceful_shutdown(async move { stopping.stopping().await });
     let drain = Duration::from_secs(app.config.server.drain_seconds);
     let deadline = async {
@@ -91,6 +108,11 @@ pub async fn serve(app: App, listener: TcpListener) -> Result<()> {
         }
     };
     sweeper.abort();
+    app.stop(); // also when the listener has failed
+    if tokio::time::timeout(GIVING_BACK, &mut jobs).await.is_err() {
+        tracing::warn!("jobs could not be given back in time; they are found at the next start");
+        jobs.abort();
+    }
     result
 }
 

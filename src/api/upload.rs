@@ -1,8 +1,9 @@
 //! Sound on its way in, in bounded memory: small files stay there, large ones go to disk.
 
 use crate::audio::decode::Source;
-use crate::config::LimitsConfig;
+use crate::config::Config;
 use crate::error::{Error, Kind, Result};
+use crate::net::Download;
 use axum::extract::Request;
 use axum::http::header;
 use base64::Engine as _;
@@ -11,9 +12,10 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
+use tempfile::NamedTempFile;
 
 /// How much of a file on disk is read at once, in bytes.
 const BUFFER: usize = 1 << 16;
@@ -29,8 +31,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub enum Upload {
     /// Small enough for memory.
     Memory(Bytes),
-    /// A temporary file without a name, gone when the last clone and the last source of it are.
-    Disk(Arc<File>),
+    /// A temporary file, gone when the last clone and the last source of it are, unless it has been moved away.
+    Disk(Arc<NamedTempFile>),
 }
 
 impl Upload {
@@ -55,14 +57,15 @@ impl Upload {
     ///
     /// # Errors
     /// `InvalidRequest` when it is cut off, `TooLarge` over a limit.
-    pub async fn from_body(request: Request, limits: &LimitsConfig) -> Result<Self> {
+    pub async fn from_body(request: Request, config: &Config) -> Result<Self> {
+        let limits = &config.limits;
         let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         if let Some(length) = length.filter(|length| *length > limits.upload_bytes) {
             return Err(too_large(limits.upload_bytes, length));
         }
         let cut_off = |e| Error::new(Kind::InvalidRequest, "The body was cut off.").with_source(e);
         let mut chunks = request.into_body().into_data_stream();
-        let (mut spool, mut read) = (Spool::new(limits.spool_bytes), 0);
+        let (mut spool, mut read) = (Spool::new(config), 0);
         while let Some(chunk) = chunks.try_next().await.map_err(cut_off)? {
             read += chunk.len() as u64;
             if read > limits.upload_bytes {
@@ -76,16 +79,16 @@ impl Upload {
 
 /// Reads a file at a position of its own, because all handles of a file share one.
 struct Positioned {
-    file: Arc<File>,
+    file: Arc<NamedTempFile>,
     position: u64,
 }
 
 impl Read for Positioned {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         #[cfg(unix)]
-        let read = std::os::unix::fs::FileExt::read_at(&*self.file, buffer, self.position)?;
+        let read = std::os::unix::fs::FileExt::read_at(self.file.as_file(), buffer, self.position)?;
         #[cfg(windows)]
-        let read = std::os::windows::fs::FileExt::seek_read(&*self.file, buffer, self.position)?;
+        let read = std::os::windows::fs::FileExt::seek_read(self.file.as_file(), buffer, self.position)?;
         self.position += read as u64;
         Ok(read)
     }
@@ -96,7 +99,7 @@ impl Seek for Positioned {
         let position = match to {
             SeekFrom::Start(position) => Some(position),
             SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
-            SeekFrom::End(offset) => self.file.metadata()?.len().checked_add_signed(offset),
+            SeekFrom::End(offset) => self.file.as_file().metadata()?.len().checked_add_signed(offset),
         };
         let before = || io::Error::new(io::ErrorKind::InvalidInput, "a position before the start of the file");
         self.position = position.ok_or_else(before)?;
@@ -108,14 +111,17 @@ impl Seek for Positioned {
 pub struct Spool {
     /// So many bytes stay in memory.
     in_memory: u64,
+    /// Where the temporary file is put, next to where it stays if it becomes a job.
+    folder: PathBuf,
     memory: Vec<u8>,
-    disk: Option<File>,
+    disk: Option<NamedTempFile>,
 }
 
 impl Spool {
-    /// Nothing yet; up to `in_memory` bytes stay in memory.
-    pub fn new(in_memory: u64) -> Self {
-        Self { in_memory, memory: Vec::new(), disk: None }
+    /// Nothing yet; how much stays in memory and where the rest goes is said by `config`.
+    pub fn new(config: &Config) -> Self {
+        let (in_memory, folder) = (config.limits.spool_bytes, config.incoming_dir());
+        Self { in_memory, folder, memory: Vec::new(), disk: None }
     }
 
     /// Appends `bytes`. Counting them is the caller's business.
@@ -127,10 +133,10 @@ impl Spool {
     /// When it is dropped half-way what has been taken so far is lost.
     pub async fn push(&mut self, bytes: Bytes) -> Result<()> {
         if self.disk.is_none() && self.memory.len() as u64 + bytes.len() as u64 > self.in_memory {
-            self.disk = Some(to_disk(None, Bytes::from(std::mem::take(&mut self.memory))).await?);
+            self.disk = Some(to_disk(Err(self.folder.clone()), Bytes::from(std::mem::take(&mut self.memory))).await?);
         }
         match self.disk.take() {
-            Some(file) => self.disk = Some(to_disk(Some(file), bytes).await?),
+            Some(file) => self.disk = Some(to_disk(Ok(file), bytes).await?),
             None => self.memory.extend_from_slice(&bytes),
         }
         Ok(())
@@ -145,12 +151,15 @@ impl Spool {
     }
 }
 
-/// Appends `bytes` to `file`, or to a new temporary file, off the async threads.
-async fn to_disk(file: Option<File>, bytes: Bytes) -> Result<File> {
+/// Appends `bytes` to the file, or to a new temporary file in the folder, off the async threads.
+async fn to_disk(place: Result<NamedTempFile, PathBuf>, bytes: Bytes) -> Result<NamedTempFile> {
     let written = tokio::task::spawn_blocking(move || {
-        let mut file = match file {
-            Some(file) => file,
-            None => tempfile::tempfile()?,
+        let mut file = match place {
+            Ok(file) => file,
+            Err(folder) => {
+                std::fs::create_dir_all(&folder)?;
+                NamedTempFile::new_in(folder)?
+            }
         };
         file.write_all(&bytes)?;
         Ok(file)
@@ -161,6 +170,22 @@ async fn to_disk(file: Option<File>, bytes: Bytes) -> Result<File> {
 fn no_disk(error: io::Error) -> Error {
     let message = "The server has no room to store the upload.";
     Error::new(Kind::Unavailable, message).with_source(error)
+}
+
+/// Fetches the file at `address`, which the request parameter `param` named.
+///
+/// # Errors
+/// `InvalidRequest` (with `param`) and the reason when it cannot be had; see [`Download`].
+///
+/// # Cancel safety
+/// Dropping the future closes the connection and forgets what has arrived.
+pub async fn fetch(address: &str, param: &'static str, config: &Config) -> Result<Upload> {
+    let mut download = Download::begin(address, param, config).await?;
+    let mut spool = Spool::new(config);
+    while let Some(chunk) = download.chunk().await? {
+        spool.push(chunk).await?;
+    }
+    Ok(spool.finish())
 }
 
 /// The bytes of base64 `text`, in which line breaks and spaces mean nothing; `None` when it is not base64.
@@ -184,8 +209,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_upload_is_read_as_often_as_one_likes() {
+        let folder = tempfile::tempdir().expect("a folder");
         for in_memory in [0, 4, 1000] {
-            let mut spool = Spool::new(in_memory);
+            let mut config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
+            config.limits.spool_bytes = in_memory;
+            let mut spool = Spool::new(&config);
             for part in ["one ", "two ", "three"] {
                 spool.push(Bytes::from_static(part.as_bytes())).await.expect("there is room");
             }

@@ -1,6 +1,7 @@
 //! The commands of the `mynah` binary: what can be typed, and one function per command.
 
 mod doctor;
+mod jobs;
 mod models;
 mod serve;
 mod speak;
@@ -66,6 +67,11 @@ enum Command {
     /// List, pull, check and remove models
     #[command(subcommand)]
     Models(models::ModelsCommand),
+    /// Look at the jobs of a running server, wait for them, end them
+    ///
+    /// Jobs are recordings that were handed in with `async` or `webhook_url`, to be worked on in their turn.
+    /// Example: mynah jobs watch
+    Jobs(jobs::JobsArgs),
     /// Print the effective settings as TOML; keys are shown as ***
     Config,
     /// Look at this machine, and prove that text becomes speech and speech becomes text
@@ -86,14 +92,17 @@ pub async fn run(cli: Cli, out: &mut (dyn Write + Send)) -> Result<()> {
         let text = toml::to_string(&config).map_err(|e| Error::internal("the settings cannot be printed", e))?;
         return print(out, &text);
     }
+    if let Command::Jobs(args) = cli.command {
+        return jobs::run(&config, args, out).await;
+    }
     let app = App::new(config, Engines::built_in())?;
     match cli.command {
-        Command::Serve(_) => serve::serve(app, out).await,
+        Command::Serve(_) => serve::serve(app.with_jobs()?, out).await,
         Command::Transcribe(args) => transcribe::transcribe_files(&app, args, out).await,
         Command::Speak(args) => speak::speak_text(&app, args, out).await,
         Command::Models(command) => models::run(&app.models, command, out).await,
         Command::Doctor => doctor::examine(&app, out).await,
-        Command::Config => Ok(()),
+        Command::Config | Command::Jobs(_) => Ok(()),
     }
 }
 

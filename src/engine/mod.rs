@@ -19,6 +19,7 @@ use crate::audio::Pcm;
 use crate::config::EngineConfig;
 use crate::error::{Error, Kind, Result};
 use crate::transcript::Transcript;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -70,7 +71,7 @@ pub trait Diarizer: Send {
 }
 
 /// How one voice sounds in a short stretch of audio.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VoicePrint {
     /// Where the stretch begins in the audio.
     pub start: Duration,
@@ -82,7 +83,7 @@ pub struct VoicePrint {
 }
 
 /// What to do with the speech.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Task {
     /// Write it down in the language spoken.
     #[default]
@@ -92,7 +93,7 @@ pub enum Task {
 }
 
 /// How to transcribe one piece of audio.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TranscribeOptions {
     /// Write down or translate.
     pub task: Task,

@@ -15,7 +15,7 @@ use crate::engine::{
     SynthesizerPool, TranscribeOptions, Transcriber, TranscriberPool, Voice, Weights,
 };
 use crate::error::{Error, Kind, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub(super) struct Inner {
 }
 
 /// What is known about one name that can be asked for.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelInfo {
     /// The name: a model's own, or an alias.
     pub id: String,

@@ -9,6 +9,7 @@ use crate::audio::{Pcm, samples_to_duration};
 use crate::engine::SPEECH_SAMPLE_RATE;
 use crate::engine::vad::{FRAME, Vad};
 use crate::transcript::{Segment, Transcript};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -64,7 +65,7 @@ fn samples_in(time: Duration) -> u64 {
 }
 
 /// When sound counts as speech.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EndpointerOptions {
     /// From this probability on somebody speaks.
     pub begin: f32,

@@ -3,6 +3,7 @@
 
 pub mod channels;
 pub mod chunk;
+pub mod complete;
 mod pause;
 pub mod sentence;
 pub mod speak;

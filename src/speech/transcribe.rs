@@ -13,12 +13,13 @@ use super::chunk::EndpointerOptions;
 use super::speakers::Diarization;
 use crate::audio::decode::Source;
 use crate::engine::pool::Priority;
-use crate::engine::{TranscribeOptions, TranscriberPool};
+use crate::engine::{TranscribeOptions, TranscriberPool, VoicePrint};
 use crate::error::Result;
 use crate::transcript::Transcript;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, Stream, stream};
 use run::Run;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,18 +38,20 @@ pub struct Request {
     pub channel: Option<u32>,
     /// Tells who speaks.
     pub diarization: Option<Diarization>,
+    /// Keeps what is heard, for a transcription that goes on where it was cut off.
+    pub notes: Option<Arc<dyn Notes>>,
 }
 
 impl Request {
     /// With every stage, all channels mixed, nobody told apart.
     pub fn new(options: TranscribeOptions, priority: Priority) -> Self {
         let (stages, endpointing) = (Stages::default(), EndpointerOptions::default());
-        Self { options, priority, stages, endpointing, channel: None, diarization: None }
+        Self { options, priority, stages, endpointing, channel: None, diarization: None, notes: None }
     }
 }
 
 /// The stages around the engine that can be switched off. The engine's own are in [`TranscribeOptions`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stages {
     /// Finds the speech and recognises nothing else. Without it the whole recording is recognised in stretches of 28 s.
     pub cut: bool,
@@ -62,6 +65,34 @@ impl Default for Stages {
     }
 }
 
+/// What has been heard in one piece of a recording.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Heard {
+    /// The text, as recognised: what the neighbours share is still in it, and nobody is named.
+    pub transcript: Transcript,
+    /// The voices.
+    pub prints: Vec<VoicePrint>,
+}
+
+/// Where work goes on after an interruption. The same recording is always cut into the same pieces, so that what has
+/// been heard in a piece holds for the piece with its number.
+pub trait Notes: Send + Sync {
+    /// What was heard in the piece with this number of the channel, if it has been heard before. Asked once.
+    fn recall(&self, channel: Option<u32>, number: usize) -> Option<Heard>;
+
+    /// Keeps what has just been heard. Pieces may come in any order.
+    ///
+    /// # Errors
+    /// What keeps it from being kept; the transcription then fails with it.
+    fn keep(&self, channel: Option<u32>, number: usize, heard: &Heard) -> BoxFuture<'_, Result<()>>;
+
+    /// Says how far the text is.
+    ///
+    /// # Errors
+    /// As [`Notes::keep`].
+    fn advance(&self, channel: Option<u32>, progress: &Progress) -> BoxFuture<'_, Result<()>>;
+}
+
 /// What is new since the item before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
@@ -69,6 +100,8 @@ pub struct Progress {
     pub transcript: Transcript,
     /// The audio is done up to here.
     pub until: Duration,
+    /// The audio has been read up to here.
+    pub read: Duration,
     /// Whether this is the last item; `until` is then the duration of the file.
     pub finished: bool,
 }
@@ -123,7 +156,9 @@ pub async fn transcribe_all(
     let mut run = Run::open(pool, source, request).await?;
     let mut transcript = Transcript::default();
     loop {
-        let Progress { transcript: new, until, finished } = run.advance().await?;
+        let progress = run.advance().await?;
+        run.tell(&progress).await?;
+        let Progress { transcript: new, until, finished, .. } = progress;
         transcript.append(new);
         if finished {
             return Ok((run.label(transcript).await?, until));

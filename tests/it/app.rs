@@ -65,9 +65,10 @@ impl TestApp {
         std::fs::write(&path, CATALOG).expect("a written catalog");
         let mut config = Config { data_dir: DATA.path().to_owned(), offline: true, ..Config::default() };
         config.models.catalog = Some(path);
+        config.jobs.dir = catalog.path().join("jobs");
         change(&mut config);
         let fakes = Fakes::default();
-        let app = App::new(config, fakes.engines()).expect("an app");
+        let app = App::new(config, fakes.engines()).and_then(App::with_jobs).expect("an app");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         app.warm_up().await;

@@ -83,7 +83,7 @@ fn exit_codes_tell_faults_of_use_from_failures() {
 #[test]
 fn every_command_explains_itself() {
     let data = folder();
-    for command in ["serve", "transcribe", "speak", "models", "config", "doctor"] {
+    for command in ["serve", "transcribe", "speak", "models", "jobs", "config", "doctor"] {
         let (code, help, _) = run(mynah(data.path()).args([command, "--help"]));
         assert!(code == 0 && help.len() > 300, "{command}: {help}");
     }

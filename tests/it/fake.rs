@@ -18,10 +18,16 @@ pub struct Fakes {
 struct Shared {
     held: Mutex<bool>,
     released: Condvar,
+    /// How many calls may pass although they are told to hold.
+    admitted: AtomicUsize,
+    /// How many pieces of audio have been heard for requests with a prompt.
+    heard: AtomicUsize,
     /// How many calls are inside a held engine right now.
     inside: AtomicUsize,
     /// How many calls saw that their caller had left.
     cancelled: AtomicUsize,
+    /// How many calls have failed as they were told to.
+    failed: AtomicUsize,
     /// How many sentences have been spoken.
     spoken: AtomicUsize,
 }
@@ -57,12 +63,26 @@ impl Fakes {
         self.shared.released.notify_all();
     }
 
+    /// Lets so many calls pass that are told to hold.
+    pub fn admit(&self, count: usize) {
+        self.shared.admitted.fetch_add(count, Ordering::SeqCst);
+        self.shared.released.notify_all();
+    }
+
+    pub fn heard(&self) -> usize {
+        self.shared.heard.load(Ordering::SeqCst)
+    }
+
     pub fn inside(&self) -> usize {
         self.shared.inside.load(Ordering::SeqCst)
     }
 
     pub fn cancelled(&self) -> usize {
         self.shared.cancelled.load(Ordering::SeqCst)
+    }
+
+    pub fn failed(&self) -> usize {
+        self.shared.failed.load(Ordering::SeqCst)
     }
 
     pub fn spoken(&self) -> usize {
@@ -73,7 +93,10 @@ impl Fakes {
     fn obey(&self, order: &str, cancel: &Cancel<'_>) -> Result<()> {
         match order {
             "panic" => panic!("a fake engine was told to panic"),
-            "fail" => Err(Error::new(Kind::Internal, "a fake engine was told to fail")),
+            "fail" => {
+                self.shared.failed.fetch_add(1, Ordering::SeqCst);
+                Err(Error::new(Kind::Internal, "a fake engine was told to fail"))
+            }
             "hold" => self.wait(cancel),
             _ => Ok(()),
         }
@@ -87,7 +110,8 @@ impl Fakes {
                 self.shared.cancelled.fetch_add(1, Ordering::SeqCst);
                 break Err(Error::new(Kind::Cancelled, "the caller left"));
             }
-            if !*held {
+            let one_less = |count: usize| count.checked_sub(1);
+            if !*held || self.shared.admitted.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
                 break Ok(());
             }
             let (next, _) = self.shared.released.wait_timeout(held, Duration::from_millis(5)).expect("no test panics");
@@ -105,6 +129,8 @@ struct Ears(Fakes);
 impl Transcriber for Ears {
     fn transcribe(&mut self, audio: &Pcm, options: &TranscribeOptions, cancel: &Cancel<'_>) -> Result<Transcript> {
         self.0.obey(options.prompt.as_deref().unwrap_or_default(), cancel)?;
+        // A model that is loaded is tried out without a prompt.
+        self.0.shared.heard.fetch_add(usize::from(options.prompt.is_some()), Ordering::SeqCst);
         if options.prompt.as_deref() == Some("nothing") {
             return Ok(Transcript::default());
         }

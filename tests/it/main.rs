@@ -13,6 +13,7 @@ mod disconnects;
 mod fake;
 mod fetch;
 mod isolation;
+mod jobs;
 mod models;
 mod pull;
 mod server;

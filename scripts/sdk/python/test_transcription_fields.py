@@ -176,7 +176,7 @@ def test_nothing_is_fetched_from_private_addresses_by_default(files):
     ("param", "value"),
     [
         ("webhook_url", "http://127.0.0.1/"),
-        ("async", True),
+        ("async", "perhaps"),
         ("max_line_width", 20),
         ("known_speaker_names", ["Ann"]),
         ("languages", ["klingon"]),

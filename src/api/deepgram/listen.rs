@@ -1,18 +1,22 @@
 //! `POST /v1/listen`: a recording in, its transcript out.
 
+use super::callback::Callback;
 use super::error::RequestId;
 use super::query::Asked;
 use super::replace::replace;
 use super::response::{Answer, Done, report_of};
+use crate::api::auth::Client;
 use crate::api::error::Rejection;
-use crate::api::fetch::fetch;
+use crate::api::jobs::{self as jobs_api, JOB, Wire, job_header, submit};
+use crate::api::openai::transcript_body;
 use crate::api::report;
-use crate::api::upload::Upload;
+use crate::api::upload::{Upload, fetch};
 use crate::app::App;
 use crate::audio::decode::{Source, raw};
 use crate::engine::TranscriberPool;
 use crate::engine::pool::Priority;
 use crate::error::{Error, Kind, Result};
+use crate::jobs::{self, VoicesToTell, Work};
 use crate::speech::channels::transcribe_channels;
 use crate::speech::speakers::Diarization;
 use crate::speech::step;
@@ -22,10 +26,12 @@ use axum::extract::{Request as HttpRequest, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::io::Read as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use uuid::Uuid;
 
 /// The largest body that names an address instead of holding a recording, in bytes.
 const MOST_JSON: usize = 1 << 16;
@@ -37,10 +43,14 @@ const HASHED_AT_ONCE: u64 = 1 << 20;
 pub async fn create_transcript(
     State(app): State<App>,
     Extension(RequestId(request_id)): Extension<RequestId>,
+    Extension(client): Extension<Client>,
     request: HttpRequest,
 ) -> Result<Response, Rejection> {
     let created = SystemTime::now();
     let asked = Asked::parse(&app, request.uri())?;
+    if asked.callback.is_some() {
+        return Ok(call_back(&app, &client, asked, request_id, request).await?);
+    }
     let job = job(&app, &asked).await?;
     let pool = app.models.transcriber(&asked.model.id).await?;
     let recording = Recording { upload: receive(&app, request).await?, asked };
@@ -51,6 +61,44 @@ pub async fn create_transcript(
     let mut response = Json(Answer::new(&done, &wanted)).into_response();
     report::add_coverage(&mut response, &report_of(&done.channels));
     Ok(response)
+}
+
+/// Takes the request in as a job and answers at once.
+async fn call_back(
+    app: &App,
+    client: &Client,
+    asked: Asked,
+    request_id: Uuid,
+    request: HttpRequest,
+) -> Result<Response> {
+    let (source, upload) = match is_json(&request) {
+        true => (Some(jobs::Source { address: address(request).await?, is_url: true }), None),
+        false => (None, Some(receive(app, request).await?)),
+    };
+    let done = job(app, &asked).await?;
+    let work = Work {
+        model: asked.model.id.clone(),
+        options: done.options,
+        stages: done.stages,
+        endpointing: done.endpointing,
+        voices: asked.diarize.then(|| VoicesToTell { known: Vec::new(), count: None }),
+        multichannel: asked.multichannel,
+        strict: false,
+        raw: asked.raw,
+        source,
+    };
+    let wanted = transcript_body::Wanted::everything(asked.diarize);
+    let callback = Callback { request_id, model: asked.model, replacements: asked.replacements, wanted: asked.wanted };
+    let wire = Wire { wanted, callback: Some(callback) };
+    let job = submit(app, client, jobs_api::Asked { work, upload, wire, webhook: asked.callback }).await?;
+    let request_id = answered_id(&job).unwrap_or(request_id);
+    Ok(([(JOB, job_header(&job))], Json(json!({"request_id": request_id}))).into_response())
+}
+
+/// The id of the request that made the job, which may be an earlier one.
+fn answered_id(job: &jobs::Job) -> Option<Uuid> {
+    let wire: Wire = serde_json::from_value(job.wire.clone()).ok()?;
+    Some(wire.callback?.request_id)
 }
 
 /// What is to be done: the query says it, and the settings what the query has no words for.
@@ -68,16 +116,21 @@ async fn job(app: &App, asked: &Asked) -> Result<Request> {
 /// The body: the recording itself, or where it is. Only `application/json` says that it is the latter, because clients
 /// send every other type, and none, with recordings.
 async fn receive(app: &App, request: HttpRequest) -> Result<Upload> {
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    let upload = match media_type.eq_ignore_ascii_case("application/json") {
+    let upload = match is_json(&request) {
         true => fetch(&address(request).await?, "url", &app.config).await?,
-        false => Upload::from_body(request, &app.config.limits).await?,
+        false => Upload::from_body(request, &app.config).await?,
     };
     match upload.is_empty() {
         true => Err(Error::new(Kind::InvalidAudio, "The body is empty. Send a recording, or JSON with its `url`.")),
         false => Ok(upload),
     }
+}
+
+/// Whether the body says where the recording is.
+fn is_json(request: &HttpRequest) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/json")
 }
 
 /// The address in a JSON body.

@@ -23,9 +23,7 @@ const DEFAULT_MODEL: &str = "deepgram/nova-3";
 const UTTERANCE_SPLIT: Duration = Duration::from_millis(800);
 
 /// Parameters that change the answer in ways that this server does not have. Switched off they are fine.
-const REFUSED: [&str; 16] = [
-    "callback",
-    "callback_method",
+const REFUSED: [&str; 14] = [
     "custom_intent",
     "custom_topic",
     "detect_entities",
@@ -61,6 +59,8 @@ pub struct Asked {
     pub raw: Option<RawFormat>,
     /// What the answer tells.
     pub wanted: Wanted,
+    /// Where the answer is pushed, and whether by PUT; `None` for whoever waits for it.
+    pub callback: Option<(String, bool)>,
 }
 
 impl Asked {
@@ -84,7 +84,8 @@ impl Asked {
         };
         let (diarize, multichannel, raw) = (query.diarize()?, query.flag("multichannel")?, query.raw()?);
         let replacements = query.replacements()?;
-        Ok(Self { model, options, diarize, multichannel, replacements, raw, wanted })
+        let callback = query.callback()?;
+        Ok(Self { model, options, diarize, multichannel, replacements, raw, wanted, callback })
     }
 }
 
@@ -239,6 +240,16 @@ impl Parameters {
         }
         keywords.retain(|word| !word.is_empty());
         Ok(keywords)
+    }
+
+    fn callback(&self) -> Result<Option<(String, bool)>> {
+        let method = self.text("callback_method").unwrap_or("post").to_ascii_lowercase();
+        let put = match method.as_str() {
+            "post" => false,
+            "put" => true,
+            other => return Err(wrong("callback_method", other, "post or put")),
+        };
+        Ok(self.text("callback").map(|address| (address.to_owned(), put)))
     }
 
     fn replacements(&self) -> Result<Vec<Replacement>> {

@@ -2,9 +2,10 @@
 
 use super::spoken::{bare, needs_spaces};
 use crate::transcript::{Segment, Transcript, Word};
+use serde::{Deserialize, Serialize};
 
 /// Words to look for, and what to write instead.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replacement {
     /// In lower case and without punctuation; one or more.
     find: Vec<String>,

@@ -6,7 +6,7 @@ use super::spoken::{self, Spoken, bare, confidence, join, utterances};
 use crate::api::report;
 use crate::models::registry::ModelInfo;
 use crate::transcript::{Report, Transcript};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 /// What the answer is to tell.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Wanted {
     /// Texts have punctuation and capitals, and words have both forms.
     pub punctuate: bool,
@@ -298,7 +298,7 @@ fn rounded(value: f64, digits: i32) -> f64 {
 }
 
 /// ISO 8601 in UTC, to the millisecond.
-fn timestamp(time: SystemTime) -> String {
+pub fn timestamp(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let in_day = since.as_secs() % 86_400;
     let (hours, minutes, seconds) = (in_day / 3_600, in_day / 60 % 60, in_day % 60);

@@ -38,7 +38,7 @@ pub struct Voices {
 impl Voices {
     /// What OpenAI calls them: letters besides the names.
     pub fn letters(&self) -> SpeakerNames {
-        SpeakerNames::Letters(self.known.iter().map(|speaker| speaker.name.clone()).collect())
+        SpeakerNames::Letters(self.known.iter().map(|speaker| speaker.name.to_string()).collect())
     }
 }
 

@@ -5,7 +5,7 @@ mod known_speakers;
 pub mod models;
 mod speaker_names;
 pub mod speech;
-mod transcript_body;
+pub mod transcript_body;
 mod transcript_events;
 mod transcription_form;
 pub mod transcriptions;

@@ -1,14 +1,14 @@
 //! What the speakers of a recording are called on the wire.
 
 use crate::transcript::Speaker;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 /// How to call the voices that nobody gave a name to. Those with a name keep it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SpeakerNames {
     /// `A`, `B`, …, `Z`, `AA`, as OpenAI does, without those that are names of known speakers.
-    Letters(Vec<Arc<str>>),
+    Letters(Vec<String>),
     /// Numbers from 0, as Deepgram does.
     Numbers,
 }
@@ -20,7 +20,7 @@ impl SpeakerNames {
             (Speaker::Known(name), _) => name.to_string(),
             (Speaker::Unknown(number), Self::Numbers) => number.to_string(),
             (Speaker::Unknown(number), Self::Letters(taken)) => {
-                let mut free = (0..).map(letters).filter(|name| !taken.iter().any(|known| **known == **name));
+                let mut free = (0..).map(letters).filter(|name| !taken.contains(name));
                 free.nth(*number as usize).unwrap_or_default()
             }
         }

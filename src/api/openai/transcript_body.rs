@@ -9,11 +9,12 @@ use crate::transcript::{Segment, Speaker, Token, Transcript, Word, compression_r
 use axum::Json;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// OpenAI's `response_format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum ResponseFormat {
     /// `{"text"}` and usage.
     #[default]
@@ -49,7 +50,7 @@ impl ResponseFormat {
 }
 
 /// What to tell, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Wanted {
     /// The shape.
     pub format: ResponseFormat,
@@ -67,6 +68,42 @@ pub struct Wanted {
     pub names: Option<SpeakerNames>,
     /// How `json` counts.
     pub usage: Usage,
+}
+
+impl Wanted {
+    /// All that is known, voices by number when they are told apart.
+    pub fn everything(told_apart: bool) -> Self {
+        Self {
+            format: ResponseFormat::VerboseJson,
+            task: Task::Transcribe,
+            segments: true,
+            words: true,
+            logprobs: false,
+            layout: None,
+            names: told_apart.then_some(SpeakerNames::Numbers),
+            usage: Usage::Duration,
+        }
+    }
+}
+
+/// The result of a job: `verbose_json`, always with segments.
+pub fn whole(transcript: &Transcript, duration: Duration, wanted: &Wanted) -> Value {
+    verbose(transcript, duration, &Wanted { format: ResponseFormat::VerboseJson, segments: true, ..wanted.clone() })
+}
+
+/// The transcript as the file called `name`, which ends in `json`, `srt`, `vtt` or `txt`, and what that is.
+pub fn file(transcript: &Transcript, duration: Duration, wanted: &Wanted, name: &str) -> (&'static str, String) {
+    let name_of = |speaker: &Speaker| wanted.names.as_ref().map(|names| names.of(speaker)).unwrap_or_default();
+    let style = Style { layout: wanted.layout, names: wanted.names.as_ref().map(|_| &name_of as _) };
+    match name.rsplit('.').next() {
+        Some("json") => ("application/json", whole(transcript, duration, wanted).to_string()),
+        Some("srt") => ("text/plain; charset=utf-8", subtitle::srt(transcript, &style)),
+        Some("vtt") => ("text/vtt; charset=utf-8", subtitle::vtt(transcript, &style)),
+        _ => {
+            let wanted = Wanted { format: ResponseFormat::Text, ..wanted.clone() };
+            ("text/plain; charset=utf-8", text(transcript, &wanted) + "\n")
+        }
+    }
 }
 
 /// The answer for a finished transcript of `duration` of audio.

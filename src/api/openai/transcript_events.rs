@@ -144,7 +144,7 @@ mod tests {
         };
         let segments = said.iter().map(segment).collect();
         let until = Duration::from_secs(1);
-        Progress { transcript: Transcript { segments, ..Transcript::default() }, until, finished }
+        Progress { transcript: Transcript { segments, ..Transcript::default() }, until, read: until, finished }
     }
 
     fn told(format: ResponseFormat, names: Option<SpeakerNames>) -> Vec<Value> {

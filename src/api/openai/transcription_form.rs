@@ -19,9 +19,6 @@ use crate::subtitle::Layout;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// Fields that change what the caller gets and that this server does not know, so they are refused, not ignored.
-const NOT_SUPPORTED: [&str; 2] = ["async", "webhook_url"];
-
 /// The most keywords, and the most characters in one.
 const KEYWORDS: (usize, usize) = (500, 200);
 
@@ -47,6 +44,14 @@ pub struct Asked {
     pub stream: bool,
     /// The shape of the answer.
     pub wanted: Wanted,
+    /// Whether the answer comes later.
+    pub later: Option<Later>,
+}
+
+/// An answer that comes later.
+pub struct Later {
+    /// Where it is pushed.
+    pub webhook: Option<String>,
 }
 
 /// Where a recording is.
@@ -62,13 +67,16 @@ pub enum Sound {
 /// # Errors
 /// `InvalidRequest` that names the field, and what resolving the model says.
 pub fn parse(app: &App, mut form: Form, task: Task) -> Result<Asked> {
-    refuse_unsupported(&form)?;
+    let later = later(&form)?;
     let id = form.text("model").ok_or_else(|| missing("model"))?.to_owned();
     let model = app.models.resolve(&id, ModelTask::Transcribe)?;
     let format = format(&form, task)?;
     let diarized = format == ResponseFormat::DiarizedJson || id.ends_with("gpt-4o-transcribe-diarize");
     let voices = voices(&form, flag(&form, "diarize")?.unwrap_or(false) || diarized)?;
     let stream = streams(&form, task, &id, format)?;
+    if stream && later.is_some() {
+        return Err(invalid("stream", "An answer that comes later cannot be streamed: leave `stream` out."));
+    }
     let multichannel = flag(&form, "multichannel")?.unwrap_or(false);
     if multichannel && stream {
         return Err(invalid("multichannel", "multichannel=true cannot be streamed: leave `stream` out."));
@@ -91,6 +99,7 @@ pub fn parse(app: &App, mut form: Form, task: Task) -> Result<Asked> {
         strict,
         stream,
         wanted,
+        later,
     })
 }
 
@@ -102,15 +111,16 @@ fn invalid(name: &'static str, message: impl Into<std::borrow::Cow<'static, str>
     Error::invalid(name, message).with_code("invalid_value")
 }
 
-fn refuse_unsupported(form: &Form) -> Result<()> {
-    for name in NOT_SUPPORTED {
-        let off = |value: &String| ["false", "0", "null"].contains(&value.to_ascii_lowercase().as_str());
-        if !form.wholes(name).iter().all(off) {
-            let message = format!("`{name}` is not supported by this server.");
-            return Err(Error::invalid(name, message).with_code("unsupported_parameter"));
-        }
+/// Whether the answer comes later, and where it is pushed then.
+fn later(form: &Form) -> Result<Option<Later>> {
+    let webhook =
+        form.text("webhook_url").filter(|it| !["null", "false", "0"].contains(&it.to_ascii_lowercase().as_str()));
+    let asked = flag(form, "async")?;
+    if webhook.is_some() && asked == Some(false) {
+        return Err(invalid("webhook_url", "webhook_url is for answers that come later: leave `async` out."));
     }
-    Ok(())
+    let is_later = webhook.is_some() || asked == Some(true);
+    Ok(is_later.then(|| Later { webhook: webhook.map(str::to_owned) }))
 }
 
 /// A field that is true or false, when it is there.

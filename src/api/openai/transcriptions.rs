@@ -3,39 +3,55 @@
 use super::transcript_body::respond;
 use super::transcript_events::{Check, stream_events};
 use super::transcription_form::{Asked, Sound, parse};
+use crate::api::auth::Client;
 use crate::api::error::Rejection;
-use crate::api::fetch::fetch;
 use crate::api::form::Form;
-use crate::api::upload::Upload;
+use crate::api::jobs::{self, Wire, accepted, submit};
+use crate::api::upload::{Upload, fetch};
 use crate::app::App;
 use crate::engine::pool::Priority;
 use crate::engine::{Task, TranscriberPool};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
+use crate::jobs::{KnownVoice, Source, VoicesToTell, Work};
 use crate::speech::channels::{merge, transcribe_channels};
-use crate::speech::speakers::Diarization;
+use crate::speech::complete::check_complete;
+use crate::speech::speakers::{Diarization, KnownSpeaker};
 use crate::speech::step;
 use crate::speech::transcribe::{Request, transcribe, transcribe_all};
 use crate::transcript::Transcript;
+use axum::Extension;
 use axum::extract::{Request as HttpRequest, State};
 use axum::response::Response;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Writes a recording down in the language spoken.
-pub async fn create_transcription(State(app): State<App>, request: HttpRequest) -> Result<Response, Rejection> {
-    let form = Form::read(request, &app.config.limits).await?;
-    Ok(answer(&app, form, Task::Transcribe).await?)
+pub async fn create_transcription(
+    State(app): State<App>,
+    Extension(client): Extension<Client>,
+    request: HttpRequest,
+) -> Result<Response, Rejection> {
+    let form = Form::read(request, &app.config).await?;
+    Ok(answer(&app, &client, form, Task::Transcribe).await?)
 }
 
 /// Writes a recording down in English, whatever language is spoken.
-pub async fn create_translation(State(app): State<App>, request: HttpRequest) -> Result<Response, Rejection> {
-    let form = Form::read(request, &app.config.limits).await?;
-    Ok(answer(&app, form, Task::Translate).await?)
+pub async fn create_translation(
+    State(app): State<App>,
+    Extension(client): Extension<Client>,
+    request: HttpRequest,
+) -> Result<Response, Rejection> {
+    let form = Form::read(request, &app.config).await?;
+    Ok(answer(&app, &client, form, Task::Translate).await?)
 }
 
-async fn answer(app: &App, form: Form, task: Task) -> Result<Response> {
+async fn answer(app: &App, client: &Client, form: Form, task: Task) -> Result<Response> {
     let parsing = app.clone();
     let asked = step(move || parse(&parsing, form, task)).await?;
+    if let Some(later) = asked.later {
+        let webhook = later.webhook.map(|address| (address, false));
+        return hand_in(app, client, Asked { later: None, ..asked }, webhook).await;
+    }
     let upload = match &asked.sound {
         Sound::Sent(upload) => upload.clone(),
         Sound::At(address) => fetch(address, "audio_url", &app.config).await?,
@@ -50,6 +66,30 @@ async fn answer(app: &App, form: Form, task: Task) -> Result<Response> {
     check(&transcript)?;
     transcript.language = transcript.language.or(asked.options.language);
     Ok(respond(&transcript, duration, &asked.wanted))
+}
+
+/// Makes a job of what is asked, and answers with it.
+async fn hand_in(app: &App, client: &Client, asked: Asked, webhook: Option<(String, bool)>) -> Result<Response> {
+    let (upload, source) = match asked.sound {
+        Sound::Sent(upload) => (Some(upload), None),
+        Sound::At(address) => (None, Some(Source { address, is_url: false })),
+    };
+    let known = |it: &KnownSpeaker| KnownVoice::new(&it.name, &it.sample);
+    let voices = asked.voices.map(|it| VoicesToTell { known: it.known.iter().map(known).collect(), count: it.count });
+    let work = Work {
+        model: asked.model.id,
+        options: asked.options,
+        stages: asked.stages,
+        endpointing: asked.endpointing,
+        voices,
+        multichannel: asked.multichannel,
+        strict: asked.strict,
+        raw: None,
+        source,
+    };
+    let wire = Wire { wanted: asked.wanted, callback: None };
+    let job = submit(app, client, jobs::Asked { work, upload, wire, webhook }).await?;
+    accepted(app, &job).await
 }
 
 async fn request(app: &App, asked: &Asked) -> Result<Request> {
@@ -73,35 +113,4 @@ async fn whole(
     }
     let (transcripts, duration) = transcribe_channels(pool, || Ok(upload.source()), request).await?;
     Ok((merge(transcripts), duration))
-}
-
-/// Refuses a transcript that lacks speech.
-fn check_complete(transcript: &Transcript) -> Result<()> {
-    let gaps = transcript.report.coverage.as_ref().map(|coverage| coverage.gaps.as_slice()).unwrap_or_default();
-    if gaps.is_empty() {
-        return Ok(());
-    }
-    let gaps = gaps.iter().map(|gap| format!("{:.2}–{:.2} s", gap.start.as_secs_f64(), gap.end.as_secs_f64()));
-    let gaps = gaps.collect::<Vec<_>>().join(", ");
-    let message = format!("No text could be found for the speech at {gaps}. Without strict=true the rest is answered.");
-    Err(Error::new(Kind::Incomplete, message).with_param("strict").with_code("incomplete_transcript"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::transcript::{Coverage, Report};
-
-    #[test]
-    fn speech_without_text_is_listed() {
-        let second = Duration::from_secs(1);
-        let with_gaps = |gaps| {
-            let coverage = Coverage { speech: 9 * second, covered: 6 * second, gaps };
-            Transcript { report: Report { coverage: Some(coverage), ..Report::default() }, ..Transcript::default() }
-        };
-        assert!(check_complete(&with_gaps(Vec::new())).is_ok());
-        let error = check_complete(&with_gaps(vec![second..3 * second, 4 * second..5 * second])).expect_err("gaps");
-        assert_eq!((error.kind(), error.code()), (Kind::Incomplete, Some("incomplete_transcript")));
-        assert!(error.message().contains("1.00–3.00 s, 4.00–5.00 s"), "{error}");
-    }
 }

@@ -1,6 +1,7 @@
 //! OpenAI's `usage`: what a request would be billed by.
 
 use crate::transcript::Transcript;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ const AUDIO_TOKENS: f64 = 10.0;
 const CHARACTERS: usize = 4;
 
 /// How a request is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Usage {
     /// In whole seconds, rounded up, as whisper-1 is.
     Duration,

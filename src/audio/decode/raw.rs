@@ -3,6 +3,7 @@
 use super::{Source, unreadable};
 use crate::audio::resample::SAMPLE_RATES;
 use crate::error::{Error, Kind, Result};
+use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::RangeInclusive;
 
@@ -16,7 +17,7 @@ const HEADER: usize = 46;
 const UNKNOWN: u32 = u32::MAX;
 
 /// How samples are written down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RawEncoding {
     /// Signed 16-bit integers, little endian.
     Linear16,
@@ -41,7 +42,7 @@ impl RawEncoding {
 }
 
 /// What must be known of headerless sound to decode it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RawFormat {
     /// How samples are written down.
     pub encoding: RawEncoding,

@@ -1,6 +1,6 @@
 //! Pieces of a recording become text: recognised, looked at twice where need be.
 
-use super::{Request, audit};
+use super::{Heard, Request, audit};
 use crate::audio::Pcm;
 use crate::engine::{TranscribeOptions, TranscriberPool, VoicePrint};
 use crate::error::{Error, Kind, Result};
@@ -53,12 +53,21 @@ impl Recognizer {
     /// Waits for the text of `piece`, and looks whether it is all. Meanwhile the voices are listened to.
     pub(super) async fn finish(
         &self,
+        number: usize,
         piece: Arc<Piece>,
         answer: Answer,
         options: TranscribeOptions,
     ) -> Result<Recognized> {
         let (transcript, prints) = tokio::try_join!(self.text(&piece, answer, options), self.voices(&piece))?;
-        Ok(Recognized { piece, transcript, prints })
+        let Some(notes) = &self.request.notes else { return Ok(Recognized { piece, transcript, prints }) };
+        let heard = Heard { transcript, prints };
+        notes.keep(self.request.channel, number, &heard).await?;
+        Ok(Recognized { piece, transcript: heard.transcript, prints: heard.prints })
+    }
+
+    /// What was heard in the piece with this number before the work was interrupted.
+    pub(super) fn recall(&self, number: usize) -> Option<Heard> {
+        self.request.notes.as_ref()?.recall(self.request.channel, number)
     }
 
     async fn text(&self, piece: &Piece, answer: Answer, options: TranscribeOptions) -> Result<Transcript> {

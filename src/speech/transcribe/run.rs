@@ -2,7 +2,7 @@
 
 use super::cutter::Cutter;
 use super::recognizer::{Recognized, Recognizer};
-use super::{Progress, Request, seam};
+use super::{Heard, Progress, Request, seam};
 use crate::audio::decode::Source;
 use crate::audio::samples_to_duration;
 use crate::engine::{SPEECH_SAMPLE_RATE, TranscribeOptions, TranscriberPool};
@@ -29,6 +29,8 @@ pub(super) struct Run {
     ready: VecDeque<Piece>,
     /// In the pool or being audited, in order.
     running: FuturesOrdered<BoxFuture<'static, Result<Recognized>>>,
+    /// How many pieces have been started.
+    count: usize,
     /// The language of the first speech, when the caller has not named one.
     language: Option<String>,
     /// The end of a piece that the next one is to be joined to.
@@ -62,6 +64,7 @@ impl Run {
             cutter: Some(cutter),
             ready: VecDeque::new(),
             running: FuturesOrdered::new(),
+            count: 0,
             open_end: None,
             voices,
             read: Duration::ZERO,
@@ -108,6 +111,12 @@ impl Run {
     /// Gives `piece` to the pool. Only the first piece of a file is refused when the queue is full: the work already
     /// done would be lost.
     async fn start(&mut self, piece: Arc<Piece>) -> Result<()> {
+        let number = self.count;
+        self.count += 1;
+        if let Some(Heard { transcript, prints }) = self.recognizer.recall(number) {
+            self.running.push_back(std::future::ready(Ok(Recognized { piece, transcript, prints })).boxed());
+            return Ok(());
+        }
         let options = TranscribeOptions {
             words: true,
             expected_language: self.language.clone(),
@@ -121,7 +130,7 @@ impl Run {
         };
         self.admitted = true;
         let recognizer = self.recognizer.clone();
-        self.running.push_back(async move { recognizer.finish(piece, answer, options).await }.boxed());
+        self.running.push_back(async move { recognizer.finish(number, piece, answer, options).await }.boxed());
         Ok(())
     }
 
@@ -162,7 +171,18 @@ impl Run {
             telemetry::audio_seconds("in", self.read);
             telemetry::real_time_factor(self.started.elapsed(), self.read);
         }
-        Progress { transcript, until: if finished { self.read } else { until }, finished }
+        Progress { transcript, until: if finished { self.read } else { until }, read: self.read, finished }
+    }
+
+    /// Tells the notes, if any are taken, how far the text is.
+    pub(super) fn tell<'a>(&self, progress: &'a Progress) -> impl Future<Output = Result<()>> + Send + use<'a> {
+        let (notes, channel) = (self.recognizer.request.notes.clone(), self.recognizer.request.channel);
+        async move {
+            match notes {
+                Some(notes) => notes.advance(channel, progress).await,
+                None => Ok(()),
+            }
+        }
     }
 
     /// Writes who speaks into what is new, as far as can be told by now, and leaves out the words if nobody wants them.

@@ -202,7 +202,8 @@ async fn silence_is_an_empty_transcript_and_no_work() {
     let items: Vec<Result<Progress>> = stream.collect().await;
     let report = Report { coverage: Some(Coverage::default()), ..Report::default() };
     let transcript = Transcript { report, ..Transcript::default() };
-    let expected = Progress { transcript, until: Duration::from_secs(40), finished: true };
+    let expected =
+        Progress { transcript, until: Duration::from_secs(40), read: Duration::from_secs(40), finished: true };
     assert_eq!(items.into_iter().map(|item| item.expect("a good file")).collect::<Vec<_>>(), [expected]);
 }
 

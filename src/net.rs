@@ -1,12 +1,13 @@
-//! Fetches recordings from web addresses that callers name, and from nowhere that they could not reach themselves.
+//! Calls to web addresses that callers name: recordings are fetched from them and results are pushed to them, and to
+//! nowhere that callers could not reach themselves.
 //!
 //! Private, link-local, loopback and other special addresses are refused: as numbers in the address, and after every
 //! look-up of a name, so that a name which changes its meaning meanwhile gains nothing. Every redirect is checked anew.
 //! Nothing of the caller's request is passed on, and no proxy is used, because it would look names up by itself.
 
-use super::upload::{Spool, Upload};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
+use bytes::Bytes;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Response, StatusCode, Url, header};
 use std::error::Error as StdError;
@@ -14,6 +15,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 
 /// Redirects followed for one recording.
 const MAX_REDIRECTS: usize = 5;
@@ -21,28 +23,102 @@ const MAX_REDIRECTS: usize = 5;
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Fetches the file at `address`, which the request parameter `param` named.
-///
-/// # Errors
-/// `InvalidRequest` (with `param`) and the reason when it cannot be had: not an address, one that is refused, offline,
-/// no answer in time, another status than 200, too large, empty.
-///
-/// # Cancel safety
-/// Dropping the future closes the connection and forgets what has arrived.
-pub async fn fetch(address: &str, param: &'static str, config: &Config) -> Result<Upload> {
-    if config.offline {
-        return Err(Error::invalid(param, "This server is offline and fetches nothing: send the file itself."));
-    }
-    let url = Url::parse(address).map_err(|_| Error::invalid(param, format!("`{param}` is not a web address.")))?;
-    let allowed = if config.limits.allow_private_urls { |_| true } else { is_public };
-    let client = shared_client(usize::from(config.limits.allow_private_urls), allowed)?;
-    let fetch = Fetch { client, allowed, param, config };
-    let seconds = config.limits.fetch_seconds;
-    let late = |_| fetch.refused(format!("did not arrive within {seconds} seconds"));
-    tokio::time::timeout(Duration::from_secs(seconds), fetch.run(url)).await.map_err(late)?
+/// When a recording that could not be had because of its server may be there.
+const LATER: Duration = Duration::from_secs(10);
+
+/// A file on its way from a web address.
+pub struct Download {
+    fetch: Fetch,
+    response: Response,
+    /// Bytes that have arrived.
+    read: u64,
+    deadline: Instant,
 }
 
-/// Which addresses may be fetched from.
+impl Download {
+    /// Asks for the file at `address`, which the request parameter `param` named, and follows redirects.
+    ///
+    /// # Errors
+    /// `InvalidRequest` (with `param`) and the reason when it cannot be had: not an address, one that is refused,
+    /// offline, no answer in time, another status than 200, too large, empty. Where the server of the file is to blame
+    /// rather than the address, the error says when to try again.
+    ///
+    /// # Cancel safety
+    /// Dropping the future, and later the download, closes the connection.
+    pub async fn begin(address: &str, param: &'static str, config: &Config) -> Result<Self> {
+        let (fetch, url) = Fetch::new(address, param, config)?;
+        let deadline = Instant::now() + Duration::from_secs(fetch.seconds);
+        let response = timeout_at(deadline, fetch.follow(url)).await.map_err(|_| fetch.late())??;
+        if response.content_length().is_some_and(|length| length > fetch.limit) {
+            return Err(fetch.too_large());
+        }
+        Ok(Self { fetch, response, read: 0, deadline })
+    }
+
+    /// The next bytes; `None` at the end.
+    ///
+    /// # Errors
+    /// As [`Download::begin`].
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        let chunk = timeout_at(self.deadline, self.response.chunk()).await.map_err(|_| self.fetch.late())?;
+        let cut_off = |e| self.fetch.refused("was cut off").with_source(e).with_retry_after(LATER);
+        let Some(chunk) = chunk.map_err(cut_off)? else {
+            return if self.read == 0 { Err(self.fetch.refused("is empty")) } else { Ok(None) };
+        };
+        self.read += chunk.len() as u64;
+        if self.read > self.fetch.limit { Err(self.fetch.too_large()) } else { Ok(Some(chunk)) }
+    }
+}
+
+/// Something to be pushed to a web address.
+pub struct Push<'a> {
+    /// Where to.
+    pub address: &'a str,
+    /// PUT instead of POST.
+    pub put: bool,
+    /// What the body is and whose it is.
+    pub headers: Vec<(&'static str, String)>,
+    /// What to send.
+    pub body: Bytes,
+    /// How long the receiver has for its answer.
+    pub timeout: Duration,
+}
+
+impl Push<'_> {
+    /// Sends it and returns the status of the answer. Redirects are answers as any other.
+    ///
+    /// # Errors
+    /// `InvalidRequest` when the address is refused or nobody answers there in time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection; the receiver may have got all of it.
+    pub async fn send(self, config: &Config) -> Result<u16> {
+        let (fetch, url) = Fetch::new(self.address, "webhook_url", config)?;
+        let mut request = if self.put { fetch.client.put(url) } else { fetch.client.post(url) };
+        for (name, value) in self.headers {
+            request = request.header(name, value);
+        }
+        let answer = request.timeout(self.timeout).body(self.body).send().await;
+        answer.map(|answer| answer.status().as_u16()).map_err(|error| fetch.no_answer(error))
+    }
+}
+
+/// Refuses an address, named by the request parameter `param`, from which nothing would be fetched and to which nothing
+/// would be pushed, as far as that can be known now.
+///
+/// # Errors
+/// `InvalidRequest` (with `param`).
+pub async fn check(address: &str, param: &'static str, config: &Config) -> Result<()> {
+    let (fetch, url) = Fetch::new(address, param, config)?;
+    let host = url.host_str().unwrap_or_default();
+    let found = tokio::net::lookup_host((host.trim_matches(['[', ']']), 0)).await;
+    // A name that nobody knows now may be known when it is needed.
+    let mut found = found.into_iter().flatten().peekable();
+    let refused = found.peek().is_some() && !found.any(|it| (fetch.allowed)(it.ip()));
+    if refused { Err(fetch.private()) } else { Ok(()) }
+}
+
+/// Which addresses may be called.
 type Allowed = fn(IpAddr) -> bool;
 
 /// A client is made once, because reading the certificates of the system takes longer than a small download.
@@ -67,36 +143,46 @@ fn client(allowed: Allowed) -> Result<Client> {
         .connect_timeout(CONNECT_TIMEOUT)
         .dns_resolver(Guard { allowed });
     builder.build().map_err(|e| {
-        let message = "recordings cannot be fetched: no certificates were found (install `ca-certificates`)";
+        let message = "web addresses cannot be called: no certificates were found (install `ca-certificates`)";
         Error::new(Kind::Unavailable, message).with_source(e)
     })
 }
 
-/// One recording on its way.
-struct Fetch<'a> {
+/// One call.
+struct Fetch {
     client: Client,
     allowed: Allowed,
     param: &'static str,
-    config: &'a Config,
+    /// The most bytes.
+    limit: u64,
+    /// How long it may take.
+    seconds: u64,
 }
 
-impl Fetch<'_> {
-    async fn run(&self, url: Url) -> Result<Upload> {
-        let mut response = self.follow(url).await?;
-        let limit = self.config.limits.upload_bytes;
-        let too_large = || self.refused(format!("is larger than {limit} bytes"));
-        if response.content_length().is_some_and(|length| length > limit) {
-            return Err(too_large());
+impl Fetch {
+    /// Refuses what the address alone shows to be wrong.
+    fn new(address: &str, param: &'static str, config: &Config) -> Result<(Self, Url)> {
+        if config.offline {
+            return Err(Error::invalid(
+                param,
+                format!("This server is offline and calls nobody: leave `{param}` out."),
+            ));
         }
-        let (mut spool, mut read) = (Spool::new(self.config.limits.spool_bytes), 0);
-        while let Some(chunk) = response.chunk().await.map_err(|e| self.refused("was cut off").with_source(e))? {
-            read += chunk.len() as u64;
-            if read > limit {
-                return Err(too_large());
-            }
-            spool.push(chunk).await?;
-        }
-        if read == 0 { Err(self.refused("is empty")) } else { Ok(spool.finish()) }
+        let url = Url::parse(address).map_err(|_| Error::invalid(param, format!("`{param}` is not a web address.")))?;
+        let allowed = if config.limits.allow_private_urls { |_| true } else { is_public };
+        let client = shared_client(usize::from(config.limits.allow_private_urls), allowed)?;
+        let (limit, seconds) = (config.limits.upload_bytes, config.limits.fetch_seconds);
+        let fetch = Self { client, allowed, param, limit, seconds };
+        fetch.check(&url)?;
+        Ok((fetch, url))
+    }
+
+    fn too_large(&self) -> Error {
+        self.refused(format!("is larger than {} bytes", self.limit))
+    }
+
+    fn late(&self) -> Error {
+        self.refused(format!("did not arrive within {} seconds", self.seconds)).with_retry_after(LATER)
     }
 
     /// The answer at the end of the redirects.
@@ -111,10 +197,16 @@ impl Fetch<'_> {
                 | StatusCode::SEE_OTHER
                 | StatusCode::TEMPORARY_REDIRECT
                 | StatusCode::PERMANENT_REDIRECT => url = self.next_hop(&url, &response)?,
-                status => return Err(self.refused(format!("was answered with status {}", status.as_u16()))),
+                status => return Err(self.wrong_status(status)),
             }
         }
         Err(self.refused(format!("was redirected more than {MAX_REDIRECTS} times")))
+    }
+
+    fn wrong_status(&self, status: StatusCode) -> Error {
+        let error = self.refused(format!("was answered with status {}", status.as_u16()));
+        let passing = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+        if passing || status.is_server_error() { error.with_retry_after(LATER) } else { error }
     }
 
     fn next_hop(&self, url: &Url, response: &Response) -> Result<Url> {
@@ -146,11 +238,11 @@ impl Fetch<'_> {
             }
             cause = current.source();
         }
-        self.refused("cannot be fetched: its server cannot be reached").with_source(error)
+        self.refused("cannot be fetched: its server cannot be reached").with_source(error).with_retry_after(LATER)
     }
 
     fn private(&self) -> Error {
-        self.refused("is at a private or special network address, from which this server fetches nothing")
+        self.refused("is at a private or special network address, which this server does not call")
     }
 
     fn refused(&self, reason: impl fmt::Display) -> Error {
@@ -236,8 +328,9 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    fn fetch_from(allowed: Allowed, config: &Config) -> Fetch<'_> {
-        Fetch { client: client(allowed).expect("a client"), allowed, param: "audio_url", config }
+    fn fetch_from(allowed: Allowed) -> Fetch {
+        let client = client(allowed).expect("a client");
+        Fetch { client, allowed, param: "audio_url", limit: 1000, seconds: 10 }
     }
 
     #[test]
@@ -289,8 +382,7 @@ mod tests {
 
     #[test]
     fn disguised_numbers_are_numbers() {
-        let config = Config::default();
-        let fetch = fetch_from(is_public, &config);
+        let fetch = fetch_from(is_public);
         for url in ["http://2130706433/", "http://0x7f.1/", "http://017700000001/", "http://[::ffff:7f00:1]/a.wav"] {
             let error = fetch.check(&Url::parse(url).expect("an address")).expect_err("loopback");
             assert_eq!(error.param(), Some("audio_url"), "{url}");
@@ -312,10 +404,9 @@ mod tests {
             let answer = b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/latest\r\nContent-Length: 0\r\n\r\n";
             stream.write_all(answer).await.expect("written");
         });
-        let config = Config::default();
-        let fetch = fetch_from(|ip| ip == IpAddr::from([127, 0, 0, 1]), &config);
+        let fetch = fetch_from(|ip| ip == IpAddr::from([127, 0, 0, 1]));
         let url = Url::parse(&format!("http://{address}/")).expect("an address");
-        let error = fetch.run(url).await.err().expect("the second address is refused");
+        let error = fetch.follow(url).await.expect_err("the second address is refused");
         assert!(error.message().contains("private"), "{error}");
         served.await.expect("the first address was asked");
     }
