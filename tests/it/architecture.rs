@@ -66,7 +66,6 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("realfft", &["engine/diarize/"]),
     ("reqwest", &["models/pull.rs", "net.rs", "cli/jobs.rs"]),
     ("rusqlite", &["jobs/embedded"]),
-    ("ring", &["jobs/signature.rs", "net.rs", "main.rs"]), // the latter as what rustls computes with
     ("axum", &["api/"]),
     ("tower_http", &["api/"]),
     ("clap", &["cli/", "main.rs"]),
