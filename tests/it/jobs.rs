@@ -516,7 +516,9 @@ impl Server {
         Self { process, url }
     }
 
+    /// The job as it is in a moment: asking without a pause would take the cores from the engine.
     async fn job(&self, client: &reqwest::Client, id: &str) -> Value {
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
         let answer = client.get(format!("{}/v1/jobs/{id}", self.url)).send().await.expect("an answer");
         assert_eq!(answer.status(), 200, "{id}");
         answer.json().await.expect("JSON")
