@@ -92,13 +92,6 @@ impl Default for EndpointerOptions {
     }
 }
 
-impl Voice {
-    fn time(&self) -> Range<Duration> {
-        let time = |sample| samples_to_duration(sample, SPEECH_SAMPLE_RATE);
-        time(self.place.start)..time(self.place.end)
-    }
-}
-
 /// A point in a stream, counted in samples from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Boundary {
@@ -139,6 +132,13 @@ pub(super) struct Voice {
     pub(super) place: Range<u64>,
     /// Whether it is surely speech; otherwise it may be music or noise.
     pub(super) is_sure: bool,
+}
+
+impl Voice {
+    fn time(&self) -> Range<Duration> {
+        let time = |sample| samples_to_duration(sample, SPEECH_SAMPLE_RATE);
+        time(self.place.start)..time(self.place.end)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -233,14 +233,14 @@ impl Endpointer {
         }
     }
 
-    /// The voices within `place`; what lies before it is forgotten.
-    fn take_voices(&mut self, place: &Range<u64>) -> Vec<Voice> {
-        while self.voiced.front().is_some_and(|voiced| voiced.place.end <= place.start) {
+    /// Drops what was heard before `sample`: noise is noted, too, and there may be hours of it.
+    fn forget(&mut self, sample: u64) {
+        while self.voiced.front().is_some_and(|voiced| voiced.place.end <= sample) {
             self.voiced.pop_front();
         }
-        self.voices(place)
     }
 
+    /// The voices within `place`.
     fn voices(&self, place: &Range<u64>) -> Vec<Voice> {
         let within = |voiced: &Voiced| Voice {
             place: voiced.place.start.max(place.start)..voiced.place.end.min(place.end),
@@ -600,7 +600,7 @@ impl Chunker {
             samples.extend_from_slice(&self.buffer[from..to]);
         }
         let telling = self.told..end;
-        let voices = self.endpointer.as_mut().map_or_else(Vec::new, |it| it.take_voices(&telling));
+        let voices = self.endpointer.as_ref().map_or_else(Vec::new, |it| it.voices(&telling));
         self.told = end;
         let has = |sample: &u64| parts.iter().any(|part| part.contains(sample));
         let voices = voices.into_iter().filter(|voice| has(&voice.place.start)).collect();
@@ -628,6 +628,9 @@ impl Chunker {
         let first = self.packed.first().map(|utterance| utterance.start);
         let recent = self.end().saturating_sub(seconds(2));
         let needed = first.or(self.open).unwrap_or(recent).min(recent).max(self.base);
+        if let Some(endpointer) = &mut self.endpointer {
+            endpointer.forget(needed);
+        }
         // Moving the rest is work, so it is done seldom.
         if needed - self.base > seconds(10) {
             self.buffer.drain(..(needed - self.base) as usize);
@@ -690,6 +693,23 @@ mod tests {
         let [one, two] = [&pieces[0].parts[0], &pieces[0].parts[1]];
         assert!(one.start > 16_000 * 5 / 2 && one.start < 16_000 * 3, "{one:?}");
         assert!((two.start as f64) < second && (two.end as f64) >= second + speech.len() as f64 * 0.98, "{two:?}");
+    }
+
+    #[test]
+    fn noise_without_end_takes_no_memory() {
+        let mut seed = 1u32;
+        let mut noise = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            ((seed >> 8) as f32 / (1 << 24) as f32 - 0.5) * 0.1
+        };
+        let mut chunker = Chunker::default();
+        // Bursts, each as long as noise is taken for a voice.
+        for _ in 0..60 {
+            let burst: Vec<f32> = (0..8_000).map(|_| noise()).chain(silence(0.5)).collect();
+            chunker.push(&burst, &mut Vec::new());
+        }
+        let noted = chunker.endpointer.as_ref().map_or(0, |it| it.voiced.len());
+        assert!(noted <= 40, "{noted} voices are remembered, and {} samples", chunker.buffer.len());
     }
 
     #[test]
