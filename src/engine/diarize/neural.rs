@@ -5,10 +5,10 @@ use super::fbank::{BANDS, FRAME, Fbank, Frame, HOP, Taper};
 use super::segmentation::{Segmentation, Voice};
 use super::unit;
 use super::windows::{self, Window};
-use crate::audio::{Pcm, samples_to_duration};
+use crate::audio::Pcm;
 use crate::config::EngineConfig;
 use crate::engine::onnx::{Input, Model, Port, Session};
-use crate::engine::{Cancel, Diarizer, Factory, Load, SPEECH_SAMPLE_RATE, VoicePrint, Weights};
+use crate::engine::{Cancel, Diarizer, Factory, Load, VoicePrint, Weights};
 use crate::error::{Error, Kind, Result};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -103,7 +103,7 @@ impl Diarizer for Neural {
                     return Err(Error::new(Kind::Cancelled, "nobody waits for the voices"));
                 }
                 if let Some(frames) = frames_of(&voice, &window, &bands) {
-                    prints.push(print(&window, self.embedder.embed(&frames)?));
+                    prints.push(window.print(self.embedder.embed(&frames)?));
                 }
             }
         }
@@ -114,11 +114,6 @@ impl Diarizer for Neural {
     fn same_voice(&self) -> f32 {
         SAME_VOICE
     }
-}
-
-fn print(window: &Window, embedding: Vec<f32>) -> VoicePrint {
-    let time = |sample: usize| samples_to_duration(sample as u64, SPEECH_SAMPLE_RATE);
-    VoicePrint { start: time(window.meant.start), end: time(window.meant.end), embedding }
 }
 
 /// The frames that describe `voice` in `window`: where it speaks alone there; if that is too little, where it speaks

@@ -7,9 +7,9 @@
 use super::fbank::{BANDS, Fbank, Frame, HOP, Taper};
 use super::pitch::Pitch;
 use super::unit;
-use super::windows::{Window, windows};
-use crate::audio::{Pcm, samples_to_duration};
-use crate::engine::{Cancel, Diarizer, Factory, Load, SPEECH_SAMPLE_RATE, VoicePrint};
+use super::windows::windows;
+use crate::audio::Pcm;
+use crate::engine::{Cancel, Diarizer, Factory, Load, VoicePrint};
 use crate::error::{Error, Kind, Result};
 use std::f32::consts::{PI, TAU};
 use std::ops::Range;
@@ -98,7 +98,7 @@ impl Diarizer for Spectral {
                 return Err(Error::new(Kind::Cancelled, "nobody waits for the voices"));
             }
             if let Some(features) = heard.describe(&mut self.listener, &window.heard) {
-                prints.push(print(&window, self.embed(&features)));
+                prints.push(window.print(self.embed(&features)));
             }
         }
         Ok(prints)
@@ -107,12 +107,6 @@ impl Diarizer for Spectral {
     fn same_voice(&self) -> f32 {
         SAME_VOICE
     }
-}
-
-/// The print of what `window` means.
-fn print(window: &Window, embedding: Vec<f32>) -> VoicePrint {
-    let time = |sample: usize| samples_to_duration(sample as u64, SPEECH_SAMPLE_RATE);
-    VoicePrint { start: time(window.meant.start), end: time(window.meant.end), embedding }
 }
 
 /// The shape of the spectrum of a voice in a window, and the natural logarithm of its pitch in hertz, if there is one.

@@ -1,6 +1,8 @@
 //! Where to listen: windows over the stretches in which somebody speaks.
 
+use crate::audio::samples_to_duration;
 use crate::engine::vad::{FRAME, Vad};
+use crate::engine::{SPEECH_SAMPLE_RATE, VoicePrint};
 use std::ops::Range;
 
 /// The longest window: 1.5 s at 16 kHz. Longer ones describe a voice better and mix more voices.
@@ -25,6 +27,14 @@ pub struct Window {
     pub heard: Range<usize>,
     /// What the description stands for; these never overlap.
     pub meant: Range<usize>,
+}
+
+impl Window {
+    /// The print of what the window means.
+    pub fn print(&self, embedding: Vec<f32>) -> VoicePrint {
+        let time = |sample: usize| samples_to_duration(sample as u64, SPEECH_SAMPLE_RATE);
+        VoicePrint { start: time(self.meant.start), end: time(self.meant.end), embedding }
+    }
 }
 
 /// Windows over all speech in `samples`, mono at 16 kHz, at most `hop` samples apart.

@@ -1,6 +1,7 @@
 //! Loading and running, with small models that have the inputs and outputs of the real ones.
 
 use super::*;
+use crate::engine::SPEECH_SAMPLE_RATE;
 use crate::engine::onnx;
 use std::f32::consts::TAU;
 use std::time::Duration;

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::audio::resample::resample;
+use crate::audio::samples_to_duration;
 use crate::config::EngineConfig;
+use crate::engine::SPEECH_SAMPLE_RATE;
 use crate::engine::spoken::silence;
 use crate::engine::{SpeakOptions, Weights, espeak};
 use std::time::Duration;

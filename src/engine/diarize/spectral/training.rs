@@ -4,6 +4,7 @@
 use super::*;
 use crate::audio::resample::resample;
 use crate::config::EngineConfig;
+use crate::engine::SPEECH_SAMPLE_RATE;
 use crate::engine::{SpeakOptions, Weights, espeak};
 use std::path::Path;
 
