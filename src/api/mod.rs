@@ -15,6 +15,7 @@ mod models;
 mod observe;
 mod openai;
 mod report;
+mod sound;
 mod upload;
 mod webhooks;
 
@@ -32,8 +33,17 @@ use tokio::net::TcpListener;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, ExposeHeaders};
 
 /// Headers of answers that web pages may see.
-const EXPOSED: [&str; 6] =
-    ["x-request-id", "retry-after", "x-mynah-coverage", "x-mynah-job", "dg-request-id", "dg-error"];
+const EXPOSED: [&str; 9] = [
+    "x-request-id",
+    "retry-after",
+    "x-mynah-coverage",
+    "x-mynah-job",
+    "dg-request-id",
+    "dg-error",
+    "dg-model-name",
+    "dg-model-uuid",
+    "dg-char-count",
+];
 
 /// How long giving back jobs may take at the end.
 const GIVING_BACK: Duration = Duration::from_secs(5);
@@ -53,6 +63,7 @@ pub fn router(app: App) -> Result<Router> {
         .route("/v1/audio/transcriptions", post(openai::transcriptions::create_transcription))
         .route("/v1/audio/translations", post(openai::transcriptions::create_translation))
         .route("/v1/audio/speech", post(openai::speech::create_speech))
+        .route(deepgram::SPEAK, post(deepgram::speak::create_speech))
         .route(deepgram::LISTEN, post(deepgram::listen::create_transcript))
         .route("/v1/jobs", get(jobs::list_jobs))
         .route("/v1/jobs/{id}", get(jobs::get_job).delete(jobs::cancel_job))

@@ -7,7 +7,7 @@ use super::pause::Pauses;
 use super::sentence::{Break, Pieces, pieces};
 use super::step;
 use crate::audio::Pcm;
-use crate::audio::encode::{AudioFormat, Encoder, encoder};
+use crate::audio::encode::{Encoder, Output, encoder};
 use crate::audio::resample::Resampler;
 use crate::engine::pool::Priority;
 use crate::engine::{SpeakOptions, SynthesizerPool};
@@ -58,19 +58,19 @@ pub fn speak(
     stream::try_unfold(speech, |mut speech| async move { Ok(speech.next_block().await?.map(|pcm| (pcm, speech))) })
 }
 
-/// Encodes `sound`, whose blocks all have one rate, as one file of `format`: each item holds the bytes that are ready,
-/// and there are always some. The bytes do not depend on when they are read.
+/// Encodes `sound`, whose blocks all have one rate, as one file that is written as `output` says: each item holds the
+/// bytes that are ready, and there are always some. The bytes do not depend on when they are read.
 ///
 /// # Errors
-/// As an item, after which the stream ends: the error of `sound`; `Unsupported` for a rate that `format` cannot carry.
+/// As an item, after which the stream ends: the error of `sound`; `Unsupported` for a rate that the format cannot carry.
 ///
 /// # Cancel safety
 /// Dropping the stream drops `sound`.
 pub fn encode(
     sound: impl Stream<Item = Result<Pcm>> + Send + 'static,
-    format: AudioFormat,
+    output: impl Into<Output>,
 ) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
-    let encoding = Encoding { sound: Box::pin(sound), format, encoder: None, ended: false };
+    let encoding = Encoding { sound: Box::pin(sound), output: output.into(), encoder: None, ended: false };
     stream::try_unfold(encoding, |mut encoding| async move {
         Ok(encoding.next_bytes().await?.map(|bytes| (bytes, encoding)))
     })
@@ -226,7 +226,7 @@ fn short_blocks(samples: Vec<f32>) -> VecDeque<Pcm> {
 /// One file being written.
 struct Encoding {
     sound: Pin<Box<dyn Stream<Item = Result<Pcm>> + Send>>,
-    format: AudioFormat,
+    output: Output,
     /// Made with the first block; `None` too while a step works with it.
     encoder: Option<Box<dyn Encoder>>,
     ended: bool,
@@ -237,10 +237,10 @@ impl Encoding {
         while !self.ended {
             let block = self.sound.next().await.transpose()?;
             self.ended = block.is_none();
-            let (format, known) = (self.format, self.encoder.take());
+            let (output, known) = (self.output, self.encoder.take());
             let (bytes, encoder) = step(move || {
                 let sample_rate = block.as_ref().map_or(OUTPUT_SAMPLE_RATE, |block| block.sample_rate);
-                let mut encoder = known.map_or_else(|| encoder(format, sample_rate), Ok)?;
+                let mut encoder = known.map_or_else(|| encoder(output, sample_rate), Ok)?;
                 let mut bytes = Vec::new();
                 match block {
                     Some(block) => encoder.encode(&block.samples, &mut bytes)?,
@@ -261,6 +261,7 @@ impl Encoding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audio::encode::AudioFormat;
     use crate::engine::pool::PoolOptions;
     use crate::engine::{Cancel, Synthesizer};
     use futures::TryStreamExt;

@@ -5,6 +5,7 @@ mod architecture;
 mod cli;
 mod damaged;
 mod deepgram;
+mod deepgram_speak;
 #[cfg(feature = "espeak")]
 mod der;
 #[cfg(feature = "espeak")]

@@ -1,16 +1,21 @@
-//! Deepgram's dialect: `/v1/listen`. It translates; `speech` and `models` decide.
+//! Deepgram's dialect: `/v1/listen` and `/v1/speak`. It translates; `speech` and `models` decide.
 
 pub mod callback;
 pub mod error;
 pub mod listen;
 pub mod models;
+mod output;
 mod paragraphs;
 mod query;
 mod replace;
 mod response;
+pub mod speak;
 mod spoken;
 
 pub use response::timestamp;
 
 /// The route that transcribes recordings.
 pub const LISTEN: &str = "/v1/listen";
+
+/// The route that speaks.
+pub const SPEAK: &str = "/v1/speak";

@@ -70,7 +70,7 @@ impl Asked {
     /// `InvalidRequest` that names the parameter.
     pub fn parse(app: &App, uri: &Uri) -> Result<Self> {
         let query = Parameters::read(uri)?;
-        query.refuse_unsupported()?;
+        query.refuse(&REFUSED)?;
         let id = query.text("model").unwrap_or(DEFAULT_MODEL);
         let model = app.models.resolve(id, ModelTask::Transcribe).map_err(wrong_model)?;
         let language = query.language(&model)?;
@@ -90,7 +90,7 @@ impl Asked {
 }
 
 /// Deepgram has no 404 for a model: it is a parameter as any other.
-fn wrong_model(error: Error) -> Error {
+pub(super) fn wrong_model(error: Error) -> Error {
     match error.kind() {
         Kind::NotFound => Error::invalid("model", error.message().to_owned()),
         _ => error,
@@ -109,10 +109,11 @@ struct Language {
     multi: bool,
 }
 
-struct Parameters(Vec<(String, String)>);
+/// The parameters of a request, in their order.
+pub(super) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    fn read(uri: &Uri) -> Result<Self> {
+    pub(super) fn read(uri: &Uri) -> Result<Self> {
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|e| Error::new(Kind::InvalidRequest, "The query cannot be read.").with_source(e))?;
         Ok(Self(pairs))
@@ -125,7 +126,7 @@ impl Parameters {
     }
 
     /// The last value of `name`.
-    fn text<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+    pub(super) fn text<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         self.all(name).last()
     }
 
@@ -134,20 +135,21 @@ impl Parameters {
         self.all(name).flat_map(|value| value.split(',')).map(str::trim).filter(|value| !value.is_empty())
     }
 
-    fn flag(&self, name: &'static str) -> Result<bool> {
+    pub(super) fn flag(&self, name: &'static str) -> Result<bool> {
         match self.text(name) {
             None => Ok(false),
             Some(value) => boolean(value).ok_or_else(|| wrong(name, value, "true or false")),
         }
     }
 
-    fn number<T: std::str::FromStr>(&self, name: &'static str, wanted: &str) -> Result<Option<T>> {
+    pub(super) fn number<T: std::str::FromStr>(&self, name: &'static str, wanted: &str) -> Result<Option<T>> {
         let parse = |value: &str| value.parse().map_err(|_| wrong(name, value, wanted));
         self.text(name).map(parse).transpose()
     }
 
-    fn refuse_unsupported(&self) -> Result<()> {
-        for name in REFUSED {
+    /// Refuses the parameters called `names`, unless they are switched off.
+    pub(super) fn refuse(&self, names: &[&'static str]) -> Result<()> {
+        for name in names.iter().copied() {
             let asks = self.all(name).any(|value| boolean(value) != Some(false));
             if asks {
                 let message = format!("`{name}` is not supported by this server.");
@@ -293,7 +295,8 @@ fn boolean(value: &str) -> Option<bool> {
     }
 }
 
-fn wrong(name: &'static str, value: &str, wanted: &str) -> Error {
+/// The error for a value that `name` cannot have.
+pub(super) fn wrong(name: &'static str, value: &str, wanted: &str) -> Error {
     Error::invalid(name, format!("`{name}` must be {wanted}, not `{value}`."))
 }
 
@@ -359,12 +362,12 @@ mod tests {
     #[test]
     fn what_cannot_be_done_is_refused_by_name_and_fine_when_it_is_off() {
         for name in REFUSED {
-            let error = parameters(&format!("{name}=true")).refuse_unsupported().unwrap_err();
+            let error = parameters(&format!("{name}=true")).refuse(&REFUSED).unwrap_err();
             assert_eq!(error.param(), Some(name));
-            assert!(parameters(&format!("{name}=False")).refuse_unsupported().is_ok());
+            assert!(parameters(&format!("{name}=False")).refuse(&REFUSED).is_ok());
         }
-        assert!(parameters("redact=pci&redact=ssn").refuse_unsupported().is_err());
-        assert!(parameters("surprise=1&mip_opt_out=true&extra=a:b").refuse_unsupported().is_ok());
+        assert!(parameters("redact=pci&redact=ssn").refuse(&REFUSED).is_err());
+        assert!(parameters("surprise=1&mip_opt_out=true&extra=a:b").refuse(&REFUSED).is_ok());
     }
 
     #[test]

@@ -1,14 +1,12 @@
 //! `POST /v1/audio/speech`: text in, sound out while it is synthesized.
 
 use crate::api::error::{Rejection, envelope};
+use crate::api::sound::{begin_sound, log_late};
 use crate::app::App;
 use crate::audio::encode::AudioFormat;
 use crate::engine::SpeakOptions;
-use crate::engine::pool::Priority;
 use crate::error::{Error, Kind, Result};
 use crate::models::catalog::ModelTask;
-use crate::speech::speak::{encode, speak};
-use crate::telemetry;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderValue, header};
@@ -58,17 +56,12 @@ struct Asked {
     stream: bool,
 }
 
-/// Speaks a text. The answer begins when its first bytes exist, so a failure before that still has a status.
+/// Speaks a text.
 pub async fn create_speech(State(app): State<App>, request: Request) -> Result<Response, Rejection> {
     let begun = Instant::now();
     let asked = parse(&app, read(request).await?)?;
     let pool = app.models.synthesizer(&asked.model).await?;
-    let sound = speak(pool, asked.input.clone(), asked.options.clone(), Priority::Interactive)
-        .inspect_ok(|block| telemetry::audio_seconds("out", block.duration()));
-    let mut chunks = encode(sound, asked.format).boxed();
-    let first = chunks.next().await.transpose()?.unwrap_or_default();
-    telemetry::first_byte(begun.elapsed());
-    let chunks = futures::stream::once(async { Ok(first) }).chain(chunks).boxed();
+    let chunks = begin_sound(pool, (asked.input.clone(), asked.options.clone()), asked.format, begun).await?;
     Ok(respond(&asked, chunks).await?)
 }
 
@@ -110,12 +103,6 @@ fn stream_events(chunks: BoxStream<'static, Result<Bytes>>, input_bytes: usize) 
     });
     let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
     (headers, Body::from_stream(frames)).into_response()
-}
-
-fn log_late(error: &Error) {
-    if error.kind() != Kind::Cancelled {
-        tracing::error!(%error, "speech failed after its answer had begun");
-    }
 }
 
 async fn read(request: Request) -> Result<SpeechRequest> {

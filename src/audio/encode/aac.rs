@@ -13,7 +13,13 @@ use coding::{Bits, Spectrum};
 use oxideav_aac::swb_offset::{FrameFamily, long_window_offsets_family};
 use transform::{FRAME, Transform};
 
-const BITS_PER_SECOND: usize = 80_000;
+const BITS_PER_SECOND: u32 = 80_000;
+
+/// The most bits in a frame of one channel, ISO 14496-3 section 4.5.3.
+const LARGEST_FRAME: usize = 6_144;
+
+/// The header of a frame, in bits: the bit rate counts it.
+const HEADER: usize = 56;
 
 /// Sample rates in the order of their numbers in a header.
 const SAMPLE_RATES: [u32; 12] =
@@ -47,11 +53,13 @@ struct Rate {
 }
 
 impl Aac {
-    pub(super) fn new(sample_rate: u32) -> Result<Self> {
+    pub(super) fn new(sample_rate: u32, bit_rate: Option<u32>) -> Result<Self> {
         let unsupported = || unsupported_rate(AudioFormat::Aac, sample_rate);
         let index = SAMPLE_RATES.iter().position(|rate| *rate == sample_rate).ok_or_else(unsupported)?;
         let bands = long_window_offsets_family(FrameFamily::Lc1024, index as u8).map_err(|_| unsupported())?;
-        let budget = BITS_PER_SECOND * FRAME / sample_rate as usize;
+        // What the server chooses itself leaves the headers out of account.
+        let (bit_rate, header) = bit_rate.map_or((BITS_PER_SECOND, 0), |bit_rate| (bit_rate, HEADER));
+        let budget = (bit_rate as usize * FRAME / sample_rate as usize).saturating_sub(header).min(LARGEST_FRAME);
         let rate = Rate { index: index as u32, bands, budget };
         Ok(Self { frames: Frames::new(FRAME), transform: Transform::new(), rate })
     }

@@ -7,18 +7,20 @@ mod aac;
 mod flac;
 mod mp3;
 mod opus;
+mod telephone;
 pub mod wav;
 
+use super::resample::Resampler;
 use crate::error::Result;
 
 /// A format that speech can be asked for in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AudioFormat {
-    /// MP3, 64 kbit/s.
+    /// MP3, 64 kbit/s unless another rate is asked for.
     Mp3,
-    /// Opus in Ogg, 32 kbit/s.
+    /// Opus in Ogg, 32 kbit/s unless another rate is asked for.
     Opus,
-    /// AAC-LC in ADTS frames, 80 kbit/s at most.
+    /// AAC-LC in ADTS frames, 80 kbit/s at most unless another rate is asked for.
     Aac,
     /// FLAC, 16 bits.
     Flac,
@@ -26,10 +28,35 @@ pub enum AudioFormat {
     Wav,
     /// Signed 16-bit little-endian samples, and nothing else.
     Pcm,
+    /// G.711 µ-law samples, and nothing else.
+    Mulaw,
+    /// G.711 A-law samples, and nothing else.
+    Alaw,
+    /// WAV with G.711 µ-law samples.
+    MulawWav,
+    /// WAV with G.711 A-law samples.
+    AlawWav,
+}
+
+/// How sound is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Output {
+    /// The format.
+    pub format: AudioFormat,
+    /// The sample rate in hertz; `None` keeps that of the sound.
+    pub sample_rate: Option<u32>,
+    /// Bits per second, for formats with a choice (MP3, Opus, AAC); `None` is the format's own.
+    pub bit_rate: Option<u32>,
+}
+
+impl From<AudioFormat> for Output {
+    fn from(format: AudioFormat) -> Self {
+        Self { format, sample_rate: None, bit_rate: None }
+    }
 }
 
 impl AudioFormat {
-    /// Every format there is, the default one first.
+    /// Every format that can be asked for by its name alone, the default one first. Those of telephones are not.
     pub const ALL: [Self; 6] = [Self::Mp3, Self::Opus, Self::Aac, Self::Flac, Self::Wav, Self::Pcm];
 
     /// The format called `name`, as [`AudioFormat::name`] gives it.
@@ -46,6 +73,8 @@ impl AudioFormat {
             Self::Flac => "flac",
             Self::Wav => "wav",
             Self::Pcm => "pcm",
+            Self::Mulaw | Self::MulawWav => "mulaw",
+            Self::Alaw | Self::AlawWav => "alaw",
         }
     }
 
@@ -56,8 +85,10 @@ impl AudioFormat {
             Self::Opus => "audio/ogg",
             Self::Aac => "audio/aac",
             Self::Flac => "audio/flac",
-            Self::Wav => "audio/wav",
+            Self::Wav | Self::MulawWav | Self::AlawWav => "audio/wav",
             Self::Pcm => "audio/pcm",
+            Self::Mulaw => "audio/mulaw",
+            Self::Alaw => "audio/alaw",
         }
     }
 }
@@ -77,19 +108,58 @@ pub trait Encoder: Send {
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<()>;
 }
 
-/// A new encoder for mono sound at `sample_rate` hertz.
+/// A new encoder for mono sound at `sample_rate` hertz, which it converts where `output` has another one.
 ///
 /// # Errors
-/// `Unsupported` (param `response_format`) where the format has no such sample rate; all have 24 kHz.
-pub fn encoder(format: AudioFormat, sample_rate: u32) -> Result<Box<dyn Encoder>> {
-    Ok(match format {
-        AudioFormat::Mp3 => Box::new(mp3::Mp3::new(sample_rate)?),
-        AudioFormat::Opus => Box::new(opus::OggOpus::new(sample_rate)?),
-        AudioFormat::Aac => Box::new(aac::Aac::new(sample_rate)?),
+/// `Unsupported` (param `response_format`) where the format has no such sample rate (all have 24 kHz) or bit rate;
+/// `InvalidAudio` for a sample rate that cannot be converted.
+pub fn encoder(output: impl Into<Output>, sample_rate: u32) -> Result<Box<dyn Encoder>> {
+    let output = output.into();
+    match output.sample_rate {
+        Some(to) if to != sample_rate => {
+            let (resampler, encoder) = (Resampler::new(sample_rate, to)?, encoder_at(output, to)?);
+            Ok(Box::new(Resampled { resampler, encoder, samples: Vec::new() }))
+        }
+        _ => encoder_at(output, sample_rate),
+    }
+}
+
+fn encoder_at(output: Output, sample_rate: u32) -> Result<Box<dyn Encoder>> {
+    use telephone::Law;
+    Ok(match output.format {
+        AudioFormat::Mp3 => Box::new(mp3::Mp3::new(sample_rate, output.bit_rate)?),
+        AudioFormat::Opus => Box::new(opus::OggOpus::new(sample_rate, output.bit_rate)?),
+        AudioFormat::Aac => Box::new(aac::Aac::new(sample_rate, output.bit_rate)?),
         AudioFormat::Flac => Box::new(flac::Flac::new(sample_rate)?),
         AudioFormat::Wav => Box::new(wav::Wav::new(sample_rate)),
         AudioFormat::Pcm => Box::new(wav::Pcm),
+        AudioFormat::Mulaw => Box::new(telephone::G711::headerless(Law::Mu)),
+        AudioFormat::Alaw => Box::new(telephone::G711::headerless(Law::A)),
+        AudioFormat::MulawWav => Box::new(telephone::G711::in_wav(Law::Mu, sample_rate)),
+        AudioFormat::AlawWav => Box::new(telephone::G711::in_wav(Law::A, sample_rate)),
     })
+}
+
+/// An encoder that takes sound at another sample rate.
+struct Resampled {
+    resampler: Resampler,
+    encoder: Box<dyn Encoder>,
+    samples: Vec<f32>,
+}
+
+impl Encoder for Resampled {
+    fn encode(&mut self, samples: &[f32], out: &mut Vec<u8>) -> Result<()> {
+        self.samples.clear();
+        self.resampler.push(samples, &mut self.samples);
+        self.encoder.encode(&self.samples, out)
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        self.samples.clear();
+        self.resampler.finish(&mut self.samples);
+        self.encoder.encode(&self.samples, out)?;
+        self.encoder.finish(out)
+    }
 }
 
 /// The error for a sample rate that `format` cannot carry.
@@ -270,6 +340,49 @@ mod tests {
             let error = encoder(format, 22_222).err().unwrap();
             assert_eq!((error.kind(), error.param()), (crate::error::Kind::Unsupported, Some("response_format")));
         }
+    }
+
+    #[test]
+    fn telephone_formats_and_other_rates_come_back_as_well() {
+        let sound = sound();
+        for (format, rate) in [
+            (AudioFormat::MulawWav, 8_000),
+            (AudioFormat::AlawWav, 16_000),
+            (AudioFormat::Wav, 48_000),
+            (AudioFormat::Mp3, 22_050),
+            (AudioFormat::Aac, 22_050),
+            (AudioFormat::Flac, 32_000),
+        ] {
+            let output = Output { format, sample_rate: Some(rate), bit_rate: None };
+            let mut encoder = encoder(output, RATE).unwrap();
+            let mut bytes = Vec::new();
+            sound.chunks(480).for_each(|piece| encoder.encode(piece, &mut bytes).unwrap());
+            encoder.finish(&mut bytes).unwrap();
+            let heard = decode(bytes).unwrap();
+            assert_eq!(heard.sample_rate, rate, "{}", format.name());
+            let expected = sound.len() as f32 / RATE as f32;
+            let seconds = heard.samples.len() as f32 / rate as f32;
+            assert!((expected - 0.001..expected + 0.15).contains(&seconds), "{}: {seconds} s", format.name());
+        }
+    }
+
+    #[test]
+    fn a_lower_bit_rate_makes_a_shorter_file() {
+        let size = |format, bit_rate| {
+            let mut encoder = encoder(Output { format, sample_rate: None, bit_rate: Some(bit_rate) }, RATE).unwrap();
+            let mut bytes = Vec::new();
+            encoder.encode(&sound(), &mut bytes).unwrap();
+            encoder.finish(&mut bytes).unwrap();
+            bytes.len() * 8 * RATE as usize / sound().len()
+        };
+        for format in [AudioFormat::Mp3, AudioFormat::Opus, AudioFormat::Aac] {
+            for bit_rate in [16_000, 48_000] {
+                let got = size(format, bit_rate);
+                assert!(got < bit_rate as usize * 5 / 4, "{} at {bit_rate}: {got}", format.name());
+            }
+            assert!(size(format, 16_000) * 3 < size(format, 48_000) * 2, "{}", format.name());
+        }
+        assert!(encoder(Output { bit_rate: Some(47_999), ..AudioFormat::Mp3.into() }, RATE).is_err());
     }
 
     #[test]

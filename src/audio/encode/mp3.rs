@@ -1,7 +1,7 @@
 //! MP3 at a constant bit rate. The only file that knows LAME.
 
 use super::{AudioFormat, Encoder, to_i16, unsupported_rate};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use mp3lame_encoder::{Bitrate, BuildError, Builder, FlushGap, MonoPcm, Quality, max_required_buffer_size};
 
 /// LAME takes only these; any other rate it would convert on its own.
@@ -17,21 +17,42 @@ pub(super) struct Mp3 {
 }
 
 impl Mp3 {
-    pub(super) fn new(sample_rate: u32) -> Result<Self> {
+    pub(super) fn new(sample_rate: u32, bit_rate: Option<u32>) -> Result<Self> {
         if !SAMPLE_RATES.contains(&sample_rate) {
             return Err(unsupported_rate(AudioFormat::Mp3, sample_rate));
         }
-        let lame = build(sample_rate).map_err(|error| Error::internal("The MP3 encoder did not start.", error))?;
+        let bit_rate = match bit_rate {
+            None => Bitrate::Kbps64,
+            Some(asked) => bit_rate_of(asked).ok_or_else(|| unsupported_bit_rate(asked))?,
+        };
+        let lame =
+            build(sample_rate, bit_rate).map_err(|error| Error::internal("The MP3 encoder did not start.", error))?;
         Ok(Self { lame, integers: Vec::with_capacity(STEP) })
     }
 }
 
-fn build(sample_rate: u32) -> Result<mp3lame_encoder::Encoder, BuildError> {
+/// The bit rate that LAME has under this number, where every sample rate up to 24 kHz has it.
+fn bit_rate_of(bits_per_second: u32) -> Option<Bitrate> {
+    match bits_per_second {
+        16_000 => Some(Bitrate::Kbps16),
+        32_000 => Some(Bitrate::Kbps32),
+        48_000 => Some(Bitrate::Kbps48),
+        64_000 => Some(Bitrate::Kbps64),
+        _ => None,
+    }
+}
+
+fn unsupported_bit_rate(bit_rate: u32) -> Error {
+    let message = format!("mp3 has no bit rate of {bit_rate}: ask for 16000, 32000, 48000 or 64000.");
+    Error::new(Kind::Unsupported, message).with_param("response_format")
+}
+
+fn build(sample_rate: u32, bit_rate: Bitrate) -> Result<mp3lame_encoder::Encoder, BuildError> {
     let builder = Builder::new().ok_or(BuildError::NoMem)?;
     builder
         .with_num_channels(1)?
         .with_sample_rate(sample_rate)?
-        .with_brate(Bitrate::Kbps64)?
+        .with_brate(bit_rate)?
         .with_quality(Quality::Good)?
         // The tag in front would need the length, which a stream does not know.
         .with_to_write_vbr_tag(false)?

@@ -7,7 +7,10 @@ use crate::error::{Error, Result};
 use ogg::{PacketWriteEndInfo, PacketWriter};
 use opus::{Application, Bitrate, Channels, Signal};
 
-const BITS_PER_SECOND: i32 = 32_000;
+const BITS_PER_SECOND: u32 = 32_000;
+
+/// More makes packets that are too large.
+const MOST_BITS_PER_SECOND: u32 = 500_000;
 
 /// Times in Ogg Opus count samples at this rate, whatever the rate of the sound.
 const CLOCK: u64 = 48_000;
@@ -36,11 +39,11 @@ pub(super) struct OggOpus {
 }
 
 impl OggOpus {
-    pub(super) fn new(sample_rate: u32) -> Result<Self> {
+    pub(super) fn new(sample_rate: u32, bit_rate: Option<u32>) -> Result<Self> {
         if ![8_000, 12_000, 16_000, 24_000, 48_000].contains(&sample_rate) {
             return Err(unsupported_rate(AudioFormat::Opus, sample_rate));
         }
-        let (opus, lookahead) = start(sample_rate).map_err(failed)?;
+        let (opus, lookahead) = start(sample_rate, bit_rate.unwrap_or(BITS_PER_SECOND)).map_err(failed)?;
         let pre_skip = u64::from(lookahead) * CLOCK / u64::from(sample_rate);
         let headers = Some([identification(pre_skip as u16, sample_rate), comment()]);
         let writer = PacketWriter::new(Vec::new());
@@ -137,9 +140,9 @@ impl Pages {
 }
 
 /// An encoder for speech, and its delay in samples.
-fn start(sample_rate: u32) -> opus::Result<(opus::Encoder, u32)> {
+fn start(sample_rate: u32, bit_rate: u32) -> opus::Result<(opus::Encoder, u32)> {
     let mut opus = opus::Encoder::new(sample_rate, Channels::Mono, Application::Audio)?;
-    opus.set_bitrate(Bitrate::Bits(BITS_PER_SECOND))?;
+    opus.set_bitrate(Bitrate::Bits(bit_rate.min(MOST_BITS_PER_SECOND) as i32))?;
     opus.set_signal(Signal::Voice)?;
     // Half of the default effort: 32 kbit/s leaves it nothing to gain on speech.
     opus.set_complexity(5)?;
