@@ -48,7 +48,7 @@ pub async fn examine(app: &App, out: &mut (dyn Write + Send)) -> Result<()> {
 /// Speaks [`SENTENCE`] with the built-in voice as WAV and transcribes that with the built-in model.
 async fn round_trip(app: &App) -> Result<String> {
     let voice = app.models.resolve("mynah-voice", ModelTask::Speak)?;
-    let options = SpeakOptions { voice: app.models.voice(&voice.id, "alloy")?, speed: 1.0 };
+    let options = SpeakOptions::of_voice(app.models.voice(&voice.id, "alloy")?);
     let pool = app.models.synthesizer(&voice.id).await?;
     let sound = speak(pool, SENTENCE.to_owned(), options, Priority::Interactive);
     let chunks: Vec<_> = encode(sound, AudioFormat::Wav).try_collect().await?;

@@ -45,7 +45,8 @@ pub async fn speak_text(app: &App, args: SpeakArgs, out: &mut (dyn Write + Send)
         return Err(Error::new(Kind::InvalidRequest, "sound does not belong on a terminal: name a file with -o"));
     }
     let model = app.models.resolve(&args.model, ModelTask::Speak)?;
-    let options = SpeakOptions { voice: app.models.voice(&model.id, &args.voice)?, speed: args.speed };
+    let options =
+        SpeakOptions { speed: args.speed, ..SpeakOptions::of_voice(app.models.voice(&model.id, &args.voice)?) };
     let pool = app.models.synthesizer(&model.id).await?;
     let mut sound = pin!(encode(speak(pool, text(&args.text)?, options, Priority::Interactive), format));
     let Some(path) = &args.output else {

@@ -7,7 +7,7 @@ pub mod voices;
 
 pub use voices::voices;
 
-use super::{Cancel, Factory, Load, SpeakOptions, Synthesizer};
+use super::{Cancel, Factory, Load, SpeakOptions, Spoken, Synthesizer, Utterance};
 use crate::audio::Pcm;
 use crate::audio::stretch::Stretch;
 use crate::error::{Error, Kind, Result};
@@ -113,10 +113,10 @@ fn halves(text: &str) -> Option<(&str, &str)> {
 impl Synthesizer for Espeak {
     fn synthesize(
         &mut self,
-        sentence: &str,
+        utterance: &Utterance,
         options: &SpeakOptions,
         cancel: &Cancel<'_>,
-        out: &mut dyn FnMut(Pcm) -> Result<()>,
+        out: &mut dyn FnMut(Spoken) -> Result<()>,
     ) -> Result<()> {
         let speaker = voices::speaker(&options.voice).ok_or_else(|| unknown(&options.voice))?;
         let pace = Pace::of(options.speed);
@@ -126,10 +126,10 @@ impl Synthesizer for Espeak {
         let mut given = 0;
         let mut give = |samples: Vec<f32>| {
             given += samples.len();
-            if samples.is_empty() { Ok(()) } else { out(Pcm::new(samples, SAMPLE_RATE)) }
+            if samples.is_empty() { Ok(()) } else { out(Spoken::Sound(Pcm::new(samples, SAMPLE_RATE))) }
         };
         let mut stopped = Ok(());
-        self.stream(&readable(sentence), &mut |samples| {
+        self.stream(&readable(&utterance.text), &mut |samples| {
             let samples: Vec<f32> = samples.iter().map(|sample| limited(f32::from(*sample), speaker.gain)).collect();
             stopped = match (&mut stretch, cancel.is_cancelled()) {
                 (_, true) => Err(Error::new(Kind::Cancelled, "nobody listens any more")),
@@ -144,7 +144,7 @@ impl Synthesizer for Espeak {
             stretch.finish(&mut rest);
             give(rest)?;
         }
-        if given == 0 { out(Pcm::new(vec![0.0; NOTHING], SAMPLE_RATE)) } else { Ok(()) }
+        if given == 0 { out(Spoken::Sound(Pcm::new(vec![0.0; NOTHING], SAMPLE_RATE))) } else { Ok(()) }
     }
 }
 

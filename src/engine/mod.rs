@@ -21,6 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::transcript::Transcript;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,17 +44,19 @@ pub trait Transcriber: Send {
 
 /// Text to speech. One value is one slot: it is owned by one thread and used by one request at a time.
 pub trait Synthesizer: Send {
-    /// Speaks one `sentence`, handing out [`Pcm`] as soon as there is some; all blocks have the same rate. An error
-    /// from `out` stops the work and is returned.
+    /// Speaks one `utterance`, handing out sound as soon as there is some; all blocks have the same rate. Engines that
+    /// know where words begin say so too, at any time before they return. An error from `out` stops the work and is
+    /// returned.
     ///
     /// # Errors
-    /// `InvalidRequest` (param `voice`) for a voice the engine does not have; `Cancelled` soon after `cancel` says so.
+    /// `InvalidRequest` (param `voice`) for a voice the engine does not have, (param `language`) for a language that this
+    /// voice cannot speak; `Cancelled` soon after `cancel` says so.
     fn synthesize(
         &mut self,
-        sentence: &str,
+        utterance: &Utterance,
         options: &SpeakOptions,
         cancel: &Cancel<'_>,
-        out: &mut dyn FnMut(Pcm) -> Result<()>,
+        out: &mut dyn FnMut(Spoken) -> Result<()>,
     ) -> Result<()>;
 }
 
@@ -134,13 +137,79 @@ impl Default for TranscribeOptions {
     }
 }
 
+/// What to say in one go: a sentence or a few, as words that can be read out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Utterance {
+    /// Plain text.
+    pub text: String,
+    /// Stretches of `text`, as byte ranges in order and apart, that are said as these phonemes in the International
+    /// Phonetic Alphabet, whatever their spelling says.
+    pub phonemes: Vec<(Range<usize>, String)>,
+}
+
+impl From<&str> for Utterance {
+    fn from(text: &str) -> Self {
+        Self { text: text.to_owned(), phonemes: Vec::new() }
+    }
+}
+
+/// What a [`Synthesizer`] hands out.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Spoken {
+    /// Sound that follows what came before.
+    Sound(Pcm),
+    /// Where a word is in the sound.
+    Mark(Mark),
+}
+
+/// Everything that `engine` says for `utterance`, in one piece; empty, with a rate of 0, when it says nothing.
+///
+/// # Errors
+/// As [`Synthesizer::synthesize`].
+pub fn say_all(
+    engine: &mut dyn Synthesizer,
+    utterance: &Utterance,
+    options: &SpeakOptions,
+    cancel: &Cancel<'_>,
+) -> Result<Pcm> {
+    let mut said = Pcm::new(Vec::new(), 0);
+    engine.synthesize(utterance, options, cancel, &mut |spoken| {
+        if let Spoken::Sound(block) = spoken {
+            said.sample_rate = block.sample_rate;
+            said.samples.extend(block.samples);
+        }
+        Ok(())
+    })?;
+    Ok(said)
+}
+
+/// Where a word of an [`Utterance`] begins in its sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Where the word begins in [`Utterance::text`], in bytes.
+    pub text: usize,
+    /// Where it begins in the sound, from the first sample of the utterance on.
+    pub start: Duration,
+}
+
 /// How to speak.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SpeakOptions {
     /// The engine's own name of the voice, as the catalog or [`Voice::id`] gives it.
     pub voice: String,
+    /// The language of the text, as a tag such as `de` or `en-GB`; `None` is the voice's own.
+    pub language: Option<String>,
     /// Speaking rate: 1 is the voice's own, 2 twice as fast; `0.25..=4`, pitch kept.
     pub speed: f32,
+    /// Factor of the voice's pitch: 1 is the voice's own; `0.5..=2`, rate kept.
+    pub pitch: f32,
+}
+
+impl SpeakOptions {
+    /// As `voice` speaks of itself.
+    pub fn of_voice(voice: impl Into<String>) -> Self {
+        Self { voice: voice.into(), language: None, speed: 1.0, pitch: 1.0 }
+    }
 }
 
 /// A voice an engine can speak with.

@@ -428,9 +428,10 @@ async fn hear_silence(pool: &TranscriberPool, model: &Model) -> Result<()> {
 
 /// As [`hear_silence`], for voices.
 async fn say_a_word(pool: &SynthesizerPool, voice: String) -> Result<()> {
-    let options = SpeakOptions { voice, speed: 1.0 };
-    let said = pool
-        .run(Priority::Interactive, move |engine, cancel| engine.synthesize("a", &options, cancel, &mut |_| Ok(())));
+    let options = SpeakOptions::of_voice(voice);
+    let said = pool.run(Priority::Interactive, move |engine, cancel| {
+        engine.synthesize(&"a".into(), &options, cancel, &mut |_| Ok(()))
+    });
     said.await
 }
 

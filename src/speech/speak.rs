@@ -10,7 +10,7 @@ use crate::audio::Pcm;
 use crate::audio::encode::{Encoder, Output, encoder};
 use crate::audio::resample::Resampler;
 use crate::engine::pool::Priority;
-use crate::engine::{SpeakOptions, SynthesizerPool};
+use crate::engine::{self, SpeakOptions, SynthesizerPool, Utterance};
 use crate::error::{Error, Kind, Result};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
@@ -94,7 +94,7 @@ struct Speech {
 
 /// A piece of text in an engine.
 struct Spoken {
-    blocks: UnboundedReceiver<Result<Pcm>>,
+    blocks: UnboundedReceiver<Result<engine::Spoken>>,
     end: Break,
 }
 
@@ -114,6 +114,10 @@ impl Speech {
                 Some(block) => {
                     let block = block?;
                     self.look_ahead();
+                    let engine::Spoken::Sound(block) = block else {
+                        self.joiner = Some(joiner);
+                        continue;
+                    };
                     (self.ready, joiner) = step(move || Ok((joiner.push(&block)?, joiner))).await?;
                 }
                 None => {
@@ -159,10 +163,11 @@ impl Speech {
         }
     }
 
-    fn submit(&self, text: String) -> Result<UnboundedReceiver<Result<Pcm>>> {
-        let options = self.options.clone();
-        self.pool
-            .run_streaming(self.priority, move |engine, cancel, out| engine.synthesize(&text, &options, cancel, out))
+    fn submit(&self, text: String) -> Result<UnboundedReceiver<Result<engine::Spoken>>> {
+        let (utterance, options) = (Utterance::from(text.as_str()), self.options.clone());
+        self.pool.run_streaming(self.priority, move |engine, cancel, out| {
+            engine.synthesize(&utterance, &options, cancel, out)
+        })
     }
 }
 
@@ -281,13 +286,13 @@ mod tests {
     impl Synthesizer for Scripted {
         fn synthesize(
             &mut self,
-            sentence: &str,
+            utterance: &Utterance,
             _: &SpeakOptions,
             cancel: &Cancel<'_>,
-            out: &mut dyn FnMut(Pcm) -> Result<()>,
+            out: &mut dyn FnMut(engine::Spoken) -> Result<()>,
         ) -> Result<()> {
-            let _ = self.log.send(sentence.to_owned());
-            for word in sentence.split_whitespace() {
+            let _ = self.log.send(utterance.text.clone());
+            for word in utterance.text.split_whitespace() {
                 let _ = self.go.lock().expect("one engine").recv();
                 if cancel.is_cancelled() {
                     let _ = self.log.send("stopped".to_owned());
@@ -297,7 +302,7 @@ mod tests {
                     return Err(Error::new(Kind::Internal, "broken voice"));
                 }
                 let tone = |i: u32| (i as f32 * 0.06).sin() * 0.5;
-                out(Pcm::new((0..RATE / 10).map(tone).collect(), RATE))?;
+                out(engine::Spoken::Sound(Pcm::new((0..RATE / 10).map(tone).collect(), RATE)))?;
             }
             Ok(())
         }
@@ -314,7 +319,7 @@ mod tests {
     }
 
     fn sound(pool: &Arc<SynthesizerPool>, text: &str) -> impl Stream<Item = Result<Pcm>> + Send + 'static + use<> {
-        let options = SpeakOptions { voice: "any".into(), speed: 1.0 };
+        let options = SpeakOptions::of_voice("any");
         speak(pool.clone(), text.to_owned(), options, Priority::Interactive)
     }
 
@@ -446,8 +451,9 @@ Five.",
         let options = PoolOptions { name: "espeak".into(), slots: 1, queue: 4, cores: None, threads: 1 };
         let pool = Arc::new(SynthesizerPool::start(options, factory).expect("it can be built"));
         let text = "Good morning, dear listeners. This is the news. It is short.";
-        let spoken =
-            |speed| speak(pool.clone(), text.into(), SpeakOptions { voice: "en-us".into(), speed }, Priority::Batch);
+        let spoken = |speed| {
+            speak(pool.clone(), text.into(), SpeakOptions { speed, ..SpeakOptions::of_voice("en-us") }, Priority::Batch)
+        };
         let mut bytes = Box::pin(encode(spoken(1.0), AudioFormat::Mp3));
         assert!(bytes.next().await.is_some_and(|bytes| bytes.is_ok()));
         let plain = seconds(spoken(1.0)).await;

@@ -7,7 +7,7 @@ use mynah::config::EngineConfig;
 use mynah::engine::pool::{Pool, PoolOptions, Priority};
 use mynah::engine::{
     Cancel, Diarizer, DiarizerPool, Load, SPEECH_SAMPLE_RATE, SpeakOptions, Synthesizer, VoicePrint, Weights, diarize,
-    espeak,
+    espeak, say_all,
 };
 use mynah::speech::speakers::{Diarization, Voices, listen};
 use mynah::transcript::Speaker;
@@ -69,14 +69,9 @@ impl Actor {
     fn say(&mut self, voice: &str, sentence: usize) -> Vec<f32> {
         let Self { engine, spoken } = self;
         let say = || {
-            let options = SpeakOptions { voice: voice.to_owned(), speed: 1.0 };
-            let mut sound = Pcm::new(Vec::new(), 0);
-            let mut take = |pcm: Pcm| {
-                sound.sample_rate = pcm.sample_rate;
-                sound.samples.extend(pcm.samples);
-                Ok(())
-            };
-            engine.synthesize(SENTENCES[sentence], &options, &Cancel::never(), &mut take).expect("a voice");
+            let options = SpeakOptions::of_voice(voice);
+            let said = say_all(&mut **engine, &SENTENCES[sentence].into(), &options, &Cancel::never());
+            let sound = said.expect("a voice");
             let samples = resample(&sound, SPEECH_SAMPLE_RATE).expect("a common rate").samples;
             let loud = |sample: &f32| sample.abs() > 0.005;
             let start = samples.iter().position(loud).unwrap_or(0);

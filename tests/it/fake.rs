@@ -1,7 +1,7 @@
 //! Engines that do as they are told: they hear and speak at once, wait until they are released, fail, or panic.
 
 use mynah::audio::Pcm;
-use mynah::engine::{Cancel, Engines, SpeakOptions, Synthesizer, TranscribeOptions, Transcriber};
+use mynah::engine::{Cancel, Engines, SpeakOptions, Spoken, Synthesizer, TranscribeOptions, Transcriber, Utterance};
 use mynah::error::{Error, Kind, Result};
 use mynah::transcript::{Segment, Token, Transcript, Word};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -161,17 +161,17 @@ struct Mouth(Fakes);
 impl Synthesizer for Mouth {
     fn synthesize(
         &mut self,
-        sentence: &str,
+        utterance: &Utterance,
         _options: &SpeakOptions,
         cancel: &Cancel<'_>,
-        out: &mut dyn FnMut(Pcm) -> Result<()>,
+        out: &mut dyn FnMut(Spoken) -> Result<()>,
     ) -> Result<()> {
-        let order = sentence.trim().trim_end_matches('.').to_lowercase();
+        let order = utterance.text.trim().trim_end_matches('.').to_lowercase();
         self.0.obey(&order, cancel)?;
         self.0.shared.spoken.fetch_add(1, Ordering::SeqCst);
-        for _ in sentence.chars() {
+        for _ in utterance.text.chars() {
             let tone = (0..1600).map(|n| 0.3 * (n as f32 * 0.2).sin()).collect();
-            out(Pcm::new(tone, 16_000))?;
+            out(Spoken::Sound(Pcm::new(tone, 16_000)))?;
         }
         Ok(())
     }

@@ -74,7 +74,12 @@ impl Asked {
             return Err(wrong("speed", query.text("speed").unwrap_or_default(), "a number from 0.7 to 1.5"));
         }
         let output = output::Asked::parse(&query)?;
-        Ok(Self { name: name.to_owned(), model, options: SpeakOptions { voice, speed }, output })
+        Ok(Self {
+            name: name.to_owned(),
+            model,
+            options: SpeakOptions { speed, ..SpeakOptions::of_voice(voice) },
+            output,
+        })
     }
 }
 

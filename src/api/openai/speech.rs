@@ -147,7 +147,7 @@ fn parse(app: &App, request: SpeechRequest) -> Result<Asked> {
         Some(_) => return Err(invalid("stream_format", "stream_format must be audio or sse.")),
     };
     let stream = request.stream.unwrap_or(false) || events;
-    Ok(Asked { model, input, options: SpeakOptions { voice, speed }, format, events, stream })
+    Ok(Asked { model, input, options: SpeakOptions { speed, ..SpeakOptions::of_voice(voice) }, format, events, stream })
 }
 
 fn input(input: Option<String>, limit: usize) -> Result<String> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::EngineConfig;
-use crate::engine::Weights;
+use crate::engine::{Weights, say_all};
 use std::sync::OnceLock;
 
 /// One data folder for all tests.
@@ -17,20 +17,14 @@ fn synthesizer() -> Box<dyn Synthesizer> {
 }
 
 fn options(voice: &str, speed: f32) -> SpeakOptions {
-    SpeakOptions { voice: voice.into(), speed }
+    SpeakOptions { speed, ..SpeakOptions::of_voice(voice) }
 }
 
 fn spoken(text: &str, voice: &str, speed: f32) -> Vec<f32> {
-    let mut samples = Vec::new();
-    let mut take = |pcm: Pcm| {
-        assert_eq!(pcm.sample_rate, SAMPLE_RATE);
-        samples.extend(pcm.samples);
-        Ok(())
-    };
-    synthesizer()
-        .synthesize(text, &options(voice, speed), &Cancel::never(), &mut take)
+    let said = say_all(&mut *synthesizer(), &text.into(), &options(voice, speed), &Cancel::never())
         .unwrap_or_else(|error| panic!("{voice} says {text:?}: {error}"));
-    samples
+    assert_eq!(said.sample_rate, SAMPLE_RATE);
+    said.samples
 }
 
 /// The level of the parts that are not silent.
@@ -85,7 +79,7 @@ fn voices_have_names_of_their_own() {
 #[test]
 fn an_unknown_voice_is_the_fault_of_the_request() {
     for voice in ["", "xx", "en-us+nobody", "en-us+../../etc/passwd", "+f1"] {
-        let result = synthesizer().synthesize("Hi.", &options(voice, 1.0), &Cancel::never(), &mut |_| Ok(()));
+        let result = synthesizer().synthesize(&"Hi.".into(), &options(voice, 1.0), &Cancel::never(), &mut |_| Ok(()));
         let error = result.expect_err("no such voice");
         assert_eq!((error.kind(), error.param()), (Kind::InvalidRequest, Some("voice")), "{voice}");
     }
@@ -184,10 +178,11 @@ fn sound_comes_clause_by_clause_and_stops_when_nobody_listens() {
         blocks += 1;
         Ok(())
     };
-    synthesizer().synthesize(text, &options("en-us", 1.0), &Cancel::never(), &mut count).expect("it speaks");
+    synthesizer().synthesize(&text.into(), &options("en-us", 1.0), &Cancel::never(), &mut count).expect("it speaks");
     assert!(blocks >= 3, "{blocks}");
 
-    let cancelled = synthesizer().synthesize(text, &options("en-us", 1.0), &Cancel::new(&|| true), &mut |_| Ok(()));
+    let cancelled =
+        synthesizer().synthesize(&text.into(), &options("en-us", 1.0), &Cancel::new(&|| true), &mut |_| Ok(()));
     assert_eq!(cancelled.expect_err("nobody listens").kind(), Kind::Cancelled);
 
     let mut given = 0;
@@ -195,7 +190,7 @@ fn sound_comes_clause_by_clause_and_stops_when_nobody_listens() {
         given += 1;
         Err(Error::new(Kind::Cancelled, "enough"))
     };
-    let stopped = synthesizer().synthesize(text, &options("en-us", 3.0), &Cancel::never(), &mut refuse);
+    let stopped = synthesizer().synthesize(&text.into(), &options("en-us", 3.0), &Cancel::never(), &mut refuse);
     assert_eq!((stopped.expect_err("refused").message(), given), ("enough", 1));
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::audio::resample::resample;
 use crate::config::EngineConfig;
-use crate::engine::{SpeakOptions, Synthesizer, espeak};
+use crate::engine::{SpeakOptions, Synthesizer, espeak, say_all};
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo/mynah-demo.en-q8_0.bin");
 
@@ -18,14 +18,8 @@ fn say(voice: &str, text: &str) -> Pcm {
     let data = tempfile::tempdir().expect("a temporary folder");
     let load_it = Load { weights: &Weights::BuiltIn, config: &EngineConfig::default(), cache_dir: data.path() };
     let mut engine: Box<dyn Synthesizer> = espeak::load(&load_it).expect("the data")().expect("an engine");
-    let mut sound = Pcm::new(Vec::new(), 0);
-    let mut take = |pcm: Pcm| {
-        sound.sample_rate = pcm.sample_rate;
-        sound.samples.extend(pcm.samples);
-        Ok(())
-    };
-    let options = SpeakOptions { voice: voice.to_owned(), speed: 1.0 };
-    engine.synthesize(text, &options, &Cancel::never(), &mut take).expect("a voice");
+    let said = say_all(&mut *engine, &text.into(), &SpeakOptions::of_voice(voice), &Cancel::never());
+    let sound = said.expect("a voice");
     resample(&sound, SPEECH_SAMPLE_RATE).expect("a common rate")
 }
 

@@ -6,7 +6,7 @@ use crate::audio::samples_to_duration;
 use crate::config::EngineConfig;
 use crate::engine::SPEECH_SAMPLE_RATE;
 use crate::engine::spoken::silence;
-use crate::engine::{SpeakOptions, Weights, espeak};
+use crate::engine::{SpeakOptions, Weights, espeak, say_all};
 use std::time::Duration;
 
 fn engine() -> Box<dyn Diarizer> {
@@ -23,14 +23,8 @@ fn say(text: &str, voice: &str) -> Vec<f32> {
     let load =
         espeak::load(&Load { weights: &Weights::BuiltIn, config: &EngineConfig::default(), cache_dir: data.path() });
     let mut synthesizer = load.expect("the data can be written")().expect("an engine");
-    let mut sound = Pcm::new(Vec::new(), 0);
-    let options = SpeakOptions { voice: voice.into(), speed: 1.0 };
-    let mut take = |pcm: Pcm| {
-        sound.sample_rate = pcm.sample_rate;
-        sound.samples.extend(pcm.samples);
-        Ok(())
-    };
-    synthesizer.synthesize(text, &options, &Cancel::never(), &mut take).expect("a voice");
+    let said = say_all(&mut *synthesizer, &text.into(), &SpeakOptions::of_voice(voice), &Cancel::never());
+    let sound = said.expect("a voice");
     resample(&sound, SPEECH_SAMPLE_RATE).expect("a common rate").samples
 }
 

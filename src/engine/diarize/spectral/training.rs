@@ -5,7 +5,7 @@ use super::*;
 use crate::audio::resample::resample;
 use crate::config::EngineConfig;
 use crate::engine::SPEECH_SAMPLE_RATE;
-use crate::engine::{SpeakOptions, Weights, espeak};
+use crate::engine::{SpeakOptions, Weights, espeak, say_all};
 use std::path::Path;
 
 const VARIANTS: &[&str] = &["", "+f1", "+f2", "+f4", "+linda", "+m1", "+m2", "+m5", "+m7", "+m8"];
@@ -59,14 +59,9 @@ fn spoken() -> Vec<Vec<Features>> {
     let (mut listener, mut voices) = (Listener::new(), std::collections::BTreeMap::<String, Vec<Features>>::new());
     for (language, sentence) in SENTENCES {
         for variant in VARIANTS {
-            let options = SpeakOptions { voice: format!("{language}{variant}"), speed: 1.0 };
-            let mut sound = Pcm::new(Vec::new(), 0);
-            let mut take = |pcm: Pcm| {
-                sound.sample_rate = pcm.sample_rate;
-                sound.samples.extend(pcm.samples);
-                Ok(())
-            };
-            synthesizer.synthesize(sentence, &options, &Cancel::never(), &mut take).expect("a voice");
+            let options = SpeakOptions::of_voice(format!("{language}{variant}"));
+            let said = say_all(&mut *synthesizer, &(*sentence).into(), &options, &Cancel::never());
+            let sound = said.expect("a voice");
             let samples = resample(&sound, SPEECH_SAMPLE_RATE).expect("a common rate").samples;
             let heard = listener.hear(&samples);
             let windows = windows(&samples, WINDOW_HOP);
