@@ -15,7 +15,7 @@ mod models;
 mod observe;
 mod openai;
 mod report;
-mod sound;
+pub mod sound;
 mod upload;
 mod webhooks;
 
@@ -63,6 +63,7 @@ pub fn router(app: App) -> Result<Router> {
         .route("/v1/audio/transcriptions", post(openai::transcriptions::create_transcription))
         .route("/v1/audio/translations", post(openai::transcriptions::create_translation))
         .route("/v1/audio/speech", post(openai::speech::create_speech))
+        .route("/v1/audio/speech/timestamps", post(openai::speech::create_timed_speech))
         .route(deepgram::SPEAK, post(deepgram::speak::create_speech))
         .route(deepgram::LISTEN, post(deepgram::listen::create_transcript))
         .route("/v1/jobs", get(jobs::list_jobs))
