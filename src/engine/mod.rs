@@ -290,6 +290,7 @@ pub struct Engines {
     synthesizers: BTreeMap<&'static str, Loader<dyn Synthesizer>>,
     diarizers: BTreeMap<&'static str, Loader<dyn Diarizer>>,
     voices: BTreeMap<&'static str, fn() -> Vec<Voice>>,
+    voice_readers: BTreeMap<&'static str, fn(&Weights) -> Vec<Voice>>,
 }
 
 impl Engines {
@@ -327,6 +328,17 @@ impl Engines {
     pub fn with_voices(mut self, name: &'static str, voices: fn() -> Vec<Voice>) -> Self {
         self.voices.insert(name, voices);
         self
+    }
+
+    /// Adds what reads the voices of an engine off the weights of a model, without loading it.
+    pub fn with_voice_reader(mut self, name: &'static str, reader: fn(&Weights) -> Vec<Voice>) -> Self {
+        self.voice_readers.insert(name, reader);
+        self
+    }
+
+    /// What reads voices off the weights for the engine called `name`, if its models have their own.
+    pub fn voice_reader(&self, name: &str) -> Option<fn(&Weights) -> Vec<Voice>> {
+        self.voice_readers.get(name).copied()
     }
 
     /// The voices of the engines that bring their own, by engine.
