@@ -6,6 +6,8 @@
 pub mod diarize;
 #[cfg(feature = "espeak")]
 pub mod espeak;
+#[cfg(feature = "onnx")]
+pub mod kokoro;
 pub mod loudness;
 #[cfg(feature = "onnx")]
 pub mod onnx;
@@ -18,6 +20,8 @@ pub(crate) mod spoken;
 pub mod vad;
 #[cfg(feature = "whisper")]
 pub mod whisper;
+#[cfg(feature = "onnx")]
+mod zip;
 
 use crate::audio::Pcm;
 use crate::config::EngineConfig;
@@ -305,7 +309,8 @@ impl Engines {
         #[cfg(feature = "onnx")]
         let engines = engines
             .with_diarizer("speaker-embedding", Arc::new(diarize::neural::load))
-            .with_synthesizer("piper", Arc::new(piper::load));
+            .with_synthesizer("piper", Arc::new(piper::load))
+            .with_synthesizer("kokoro", Arc::new(kokoro::load));
         #[cfg(feature = "espeak")]
         let engines = engines.with_synthesizer("espeak", Arc::new(espeak::load)).with_voices("espeak", espeak::voices);
         engines
