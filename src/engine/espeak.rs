@@ -3,10 +3,12 @@
 //!
 //! Its data is inside the binary, but it reads files: they are written once to the cache folder.
 
+pub mod phonemes;
 pub mod voices;
 
 pub use voices::voices;
 
+use super::loudness::limited;
 use super::{Cancel, Factory, Load, SpeakOptions, Spoken, Synthesizer, Utterance};
 use crate::audio::Pcm;
 use crate::audio::stretch::Stretch;
@@ -130,7 +132,8 @@ impl Synthesizer for Espeak {
         };
         let mut stopped = Ok(());
         self.stream(&readable(&utterance.text), &mut |samples| {
-            let samples: Vec<f32> = samples.iter().map(|sample| limited(f32::from(*sample), speaker.gain)).collect();
+            let samples: Vec<f32> =
+                samples.iter().map(|sample| limited(f32::from(*sample) / 32_768.0 * speaker.gain)).collect();
             stopped = match (&mut stretch, cancel.is_cancelled()) {
                 (_, true) => Err(Error::new(Kind::Cancelled, "nobody listens any more")),
                 (None, _) => give(samples),
@@ -157,14 +160,6 @@ fn pushed(stretch: &mut Stretch, samples: &[f32]) -> Vec<f32> {
 fn unknown(voice: &str) -> Error {
     let message = format!("the built-in voice `{voice}` does not exist; `en-us`, `en-gb+f2` and `de` do");
     Error::invalid("voice", message)
-}
-
-/// A 16-bit `sample` as a loud enough one that never clips: what goes over 0.8 is squeezed below 1.
-fn limited(sample: f32, gain: f32) -> f32 {
-    const KNEE: f32 = 0.8;
-    let loud = sample / 32_768.0 * gain;
-    let over = loud.abs() - KNEE;
-    if over <= 0.0 { loud } else { (KNEE + (1.0 - KNEE) * 0.95 * (over / (1.0 - KNEE)).tanh()).copysign(loud) }
 }
 
 /// `text` without what espeak-ng takes for commands: control characters set its parameters, `[[` begins phonemes.

@@ -7,13 +7,21 @@ pub mod diarize;
 #[cfg(feature = "espeak")]
 pub mod espeak;
 #[cfg(feature = "onnx")]
+pub mod kokoro;
+pub mod loudness;
+#[cfg(feature = "onnx")]
 pub mod onnx;
+pub mod phonemes;
+#[cfg(feature = "onnx")]
+pub mod piper;
 pub mod pool;
 #[cfg(all(test, feature = "espeak"))]
 pub(crate) mod spoken;
 pub mod vad;
 #[cfg(feature = "whisper")]
 pub mod whisper;
+#[cfg(feature = "onnx")]
+mod zip;
 
 use crate::audio::Pcm;
 use crate::config::EngineConfig;
@@ -300,7 +308,10 @@ impl Engines {
         #[cfg(feature = "whisper")]
         let engines = engines.with_transcriber("whisper", Arc::new(whisper::load));
         #[cfg(feature = "onnx")]
-        let engines = engines.with_diarizer("speaker-embedding", Arc::new(diarize::neural::load));
+        let engines = engines
+            .with_diarizer("speaker-embedding", Arc::new(diarize::neural::load))
+            .with_synthesizer("piper", Arc::new(piper::load))
+            .with_synthesizer("kokoro", Arc::new(kokoro::load));
         #[cfg(feature = "espeak")]
         let engines = engines.with_synthesizer("espeak", Arc::new(espeak::load)).with_voices("espeak", espeak::voices);
         engines

@@ -5,7 +5,7 @@
 
 mod session;
 
-pub use session::{Input, Model, Output, Port, Session};
+pub use session::{Input, Model, Numbers, Output, Port, Session};
 
 use crate::config::EngineConfig;
 use crate::error::{Error, Kind, Result};

@@ -1,6 +1,7 @@
 //! The voices espeak-ng brings: every language it has data for, and variants that change the speaker.
 
 use crate::engine::Voice;
+use crate::error::Error;
 
 /// A speaker: its name behind the `+` of a voice, the name to show, and what makes it as loud as the others.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,6 +63,54 @@ pub fn speaker(id: &str) -> Option<Variant> {
     let quieter = LOUD_LANGUAGES.iter().find(|(id, _)| *id == language).map_or(1.0, |(_, factor)| *factor);
     Some(Variant { gain: variant.gain * quieter, ..variant })
 }
+
+/// What espeak-ng calls the language with the tag `tag`, such as `de`, `en-GB` or `pt_BR`, for somebody who speaks `own`:
+/// a tag that leaves the region open means the own one. `None` for a language it does not have.
+pub fn language(tag: &str, own: &str) -> Option<&'static str> {
+    let tag = tag.trim().replace('_', "-").to_lowercase();
+    let known = |wanted: &str| {
+        let found = LANGUAGES.iter().find(|(id, tag, _)| *id == wanted || tag.eq_ignore_ascii_case(wanted));
+        found.map(|(id, ..)| *id)
+    };
+    let region_of =
+        |wanted: &str| own.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    if region_of(&tag) {
+        return known(own);
+    }
+    let mut wanted = tag.as_str();
+    loop {
+        let usual = USUAL.iter().find(|(tag, _)| *tag == wanted).map(|(_, id)| *id);
+        if let Some(id) = usual.or_else(|| known(wanted)) {
+            return Some(id);
+        }
+        wanted = wanted.rsplit_once('-')?.0;
+    }
+}
+
+/// The error for a language that espeak-ng does not have.
+pub fn unknown_language(tag: &str) -> Error {
+    Error::invalid("language", format!("this voice cannot speak `{tag}`; use a language tag such as `en-US` or `de`"))
+}
+
+/// Tags that mean one of several, or go by another name.
+const USUAL: &[(&str, &str)] = &[
+    ("en", "en-us"),
+    ("en-au", "en-gb"),
+    ("en-ie", "en-gb"),
+    ("en-in", "en-gb"),
+    ("en-nz", "en-gb"),
+    ("en-za", "en-gb"),
+    ("es-es", "es"),
+    ("es-ar", "es-419"),
+    ("es-co", "es-419"),
+    ("es-mx", "es-419"),
+    ("es-us", "es-419"),
+    ("in", "id"),
+    ("iw", "he"),
+    ("no", "nb"),
+    ("zh", "cmn"),
+    ("zh-hk", "yue"),
+];
 
 /// Languages whose vowels are recorded louder than those of all others, and the factor that makes up for it.
 const LOUD_LANGUAGES: &[(&str, f32)] =
