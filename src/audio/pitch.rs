@@ -43,22 +43,52 @@ impl Pitch {
     }
 }
 
-/// All of `samples` at `speed` times their speed and `pitch` times their pitch.
-///
-/// # Errors
-/// As [`Pitch::new`].
-pub fn changed(mut samples: Vec<f32>, sample_rate: u32, speed: f32, pitch: f32) -> Result<Vec<f32>> {
-    if speed != 1.0 {
-        let (mut stretch, input) = (Stretch::new(sample_rate, speed), std::mem::take(&mut samples));
-        stretch.push(&input, &mut samples);
-        stretch.finish(&mut samples);
+/// Gives sound another speed and pitch, where these are not 1.
+pub struct Change {
+    stretch: Option<Stretch>,
+    pitch: Option<Pitch>,
+}
+
+impl Change {
+    /// For sound of `sample_rate` hertz: `speed` times as fast, with `pitch` times the pitch.
+    ///
+    /// # Errors
+    /// As [`Pitch::new`].
+    pub fn new(sample_rate: u32, speed: f32, pitch: f32) -> Result<Self> {
+        let stretch = (speed != 1.0).then(|| Stretch::new(sample_rate, speed));
+        let pitch = if pitch == 1.0 { None } else { Some(Pitch::new(sample_rate, pitch)?) };
+        Ok(Self { stretch, pitch })
     }
-    if pitch != 1.0 {
-        let (mut shift, input) = (Pitch::new(sample_rate, pitch)?, std::mem::take(&mut samples));
-        shift.push(&input, &mut samples);
-        shift.finish(&mut samples);
+
+    /// Takes the next samples and returns what is ready.
+    pub fn push(&mut self, samples: Vec<f32>) -> Vec<f32> {
+        let stretched = match &mut self.stretch {
+            Some(stretch) => collected(|out| stretch.push(&samples, out)),
+            None => samples,
+        };
+        match &mut self.pitch {
+            Some(pitch) => collected(|out| pitch.push(&stretched, out)),
+            None => stretched,
+        }
     }
-    Ok(samples)
+
+    /// The rest.
+    pub fn finish(&mut self) -> Vec<f32> {
+        let stretched = self.stretch.as_mut().map(|stretch| collected(|out| stretch.finish(out))).unwrap_or_default();
+        match &mut self.pitch {
+            Some(pitch) => collected(|out| {
+                pitch.push(&stretched, out);
+                pitch.finish(out);
+            }),
+            None => stretched,
+        }
+    }
+}
+
+fn collected(fill: impl FnOnce(&mut Vec<f32>)) -> Vec<f32> {
+    let mut samples = Vec::new();
+    fill(&mut samples);
+    samples
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::onnx::{Input, Model, Numbers, Session};
 use super::phonemes::{self, Rules};
 use super::{Cancel, Factory, Load, SpeakOptions, Spoken, Synthesizer, Utterance, Voice, Weights};
 use crate::audio::Pcm;
-use crate::audio::pitch::changed;
+use crate::audio::pitch::Change;
 use crate::error::{Error, Kind, Result};
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -154,17 +154,20 @@ impl Synthesizer for Kokoro {
         let sentences = phonemes::sentences(self.rules.as_mut(), utterance, language.espeak)?;
         let symbols = symbols::of(&sentences.join(" "), language);
         let natural = self.natural(options.speed);
+        let mut change = Change::new(SAMPLE_RATE, options.speed / natural, options.pitch)?;
         let mut given = false;
+        let mut give = |samples: Vec<f32>| {
+            given |= !samples.is_empty();
+            if samples.is_empty() { Ok(()) } else { out(Spoken::Sound(Pcm::new(samples, SAMPLE_RATE))) }
+        };
         for piece in phonemes::pieces(&symbols, LONGEST) {
             let (tokens, unknown) = tokens(piece);
             if unknown > 0 {
                 tracing::debug!(voice = options.voice, unknown, "phonemes that Kokoro does not know are left out");
             }
-            let samples = self.speak(&tokens, &style, natural, cancel)?;
-            let samples = changed(samples, SAMPLE_RATE, options.speed / natural, options.pitch)?;
-            given |= !samples.is_empty();
-            out(Spoken::Sound(Pcm::new(samples, SAMPLE_RATE)))?;
+            give(change.push(self.speak(&tokens, &style, natural, cancel)?))?;
         }
+        give(change.finish())?;
         if given { Ok(()) } else { out(Spoken::Sound(Pcm::new(vec![0.0; NOTHING], SAMPLE_RATE))) }
     }
 }

@@ -15,8 +15,17 @@ const SPOKEN: f32 = 0.1;
 
 /// Brings `samples`, a sentence of speech, to the common level; none of them clips then.
 pub fn level(samples: &mut [f32], sample_rate: u32) {
+    amplify(samples, gain(samples, sample_rate));
+}
+
+/// The factor that brings `samples`, some speech of a voice, to the common level.
+pub fn gain(samples: &[f32], sample_rate: u32) -> f32 {
     let level = speech_level(samples, sample_rate);
-    let gain = if level > 0.0 { (SPEECH / level).min(MOST) } else { 1.0 };
+    if level > 0.0 { (SPEECH / level).min(MOST) } else { 1.0 }
+}
+
+/// Makes `samples` louder by the factor `gain`; none of them clips then.
+pub fn amplify(samples: &mut [f32], gain: f32) {
     samples.iter_mut().for_each(|sample| *sample = limited(*sample * gain));
 }
 

@@ -311,7 +311,9 @@ impl Engines {
         let engines = engines
             .with_diarizer("speaker-embedding", Arc::new(diarize::neural::load))
             .with_synthesizer("piper", Arc::new(piper::load))
-            .with_synthesizer("kokoro", Arc::new(kokoro::load));
+            .with_voice_reader("piper", piper::voices)
+            .with_synthesizer("kokoro", Arc::new(kokoro::load))
+            .with_voice_reader("kokoro", kokoro::voices);
         #[cfg(feature = "espeak")]
         let engines = engines.with_synthesizer("espeak", Arc::new(espeak::load)).with_voices("espeak", espeak::voices);
         engines

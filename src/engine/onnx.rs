@@ -4,6 +4,7 @@
 //! The library is not part of the binary. A build with this feature runs without it; only what needs it is missing.
 
 mod session;
+pub mod split;
 
 pub use session::{Input, Model, Numbers, Output, Port, Session};
 

@@ -2,18 +2,21 @@
 //! beside them.
 
 mod description;
+mod stretches;
 
 use super::loudness;
 use super::onnx::{Input, Model, Numbers, Session};
 use super::phonemes::{self, Rules};
 use super::{Cancel, Factory, Load, SpeakOptions, Spoken, Synthesizer, Utterance, Voice, Weights};
 use crate::audio::Pcm;
-use crate::audio::pitch::changed;
+use crate::audio::pitch::Change;
 use crate::error::{Error, Kind, Result};
 use description::{Description, PhonemeType};
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use stretches::Parts;
 use unicode_normalization::UnicodeNormalization;
 
 /// So many phonemes are spoken in one run of the model, some 20 s of speech: what it needs of memory grows with them.
@@ -21,6 +24,9 @@ const LONGEST: usize = 300;
 
 /// Speeds that sound natural by the length of the phonemes; the rest is done by stretching.
 const SPEEDS: RangeInclusive<f32> = 0.5..=2.0;
+
+/// What a voice says to be heard for the first time: every language has words for it.
+const COUNTING: &str = "1, 2, 3, 4, 5, 6.";
 
 /// What a voice says that has nothing to say, in seconds of silence.
 const NOTHING: f32 = 0.1;
@@ -32,6 +38,7 @@ const NOTHING: f32 = 0.1;
 /// espeak-ng for a voice that needs its phonemes.
 pub fn load(load: &Load<'_>) -> Result<Factory<dyn Synthesizer>> {
     let files = Arc::new(Files::read(load.weights)?);
+    let gains = Gains::default();
     let config = load.config.clone();
     let cache_dir = load.cache_dir.to_owned();
     Ok(Box::new(move || {
@@ -43,7 +50,12 @@ pub fn load(load: &Load<'_>) -> Result<Factory<dyn Synthesizer>> {
         let data_dir = cache_dir.parent().unwrap_or(&cache_dir);
         let name = files.model.display().to_string();
         let session = Session::open(&name, Model::File(&files.model), &config, data_dir)?;
-        Ok(Box::new(Piper::new(files.clone(), session, rules)?))
+        let mut piper = Piper::new(files.clone(), session, rules, gains.clone())?;
+        // What it takes and answers is known from the whole, which is not needed any more then.
+        if let Some(parts) = Parts::open(&files.model, &config, data_dir)? {
+            piper.model = Voices::Parts(parts);
+        }
+        Ok(Box::new(piper))
     }))
 }
 
@@ -114,19 +126,30 @@ fn model_in(folder: &Path) -> Result<PathBuf> {
     }
 }
 
+/// What brings each speaker of a voice to the common loudness, once it has been heard; shared by all slots.
+type Gains = Arc<Mutex<HashMap<i64, f32>>>;
+
+/// A voice's model in memory.
+enum Voices {
+    /// In one.
+    Whole { session: Session, output: String },
+    /// In two parts, for the first sound to be there early.
+    Parts(Parts),
+}
+
 /// One slot.
 struct Piper {
     files: Arc<Files>,
-    session: Session,
+    model: Voices,
+    gains: Gains,
     /// Whether the model wants to know who speaks.
     has_speakers: bool,
-    output: String,
     /// `None` for a voice that takes letters.
     rules: Option<Box<dyn Rules>>,
 }
 
 impl Piper {
-    fn new(files: Arc<Files>, session: Session, rules: Option<Box<dyn Rules>>) -> Result<Self> {
+    fn new(files: Arc<Files>, session: Session, rules: Option<Box<dyn Rules>>, gains: Gains) -> Result<Self> {
         let unfit = |reason: &str| {
             let message = format!("{} is not a Piper voice that works here: {reason}", session.name());
             Error::new(Kind::Unavailable, message)
@@ -143,7 +166,7 @@ impl Piper {
         let sound = outputs.first().filter(|port| port.is_float());
         let output = sound.ok_or_else(|| unfit("it must answer with sound"))?.name.clone();
         let has_speakers = takes("sid", Numbers::Integer);
-        Ok(Self { files, session, has_speakers, output, rules })
+        Ok(Self { files, model: Voices::Whole { session, output }, gains, has_speakers, rules })
     }
 
     /// What to say, sentence by sentence.
@@ -165,8 +188,14 @@ impl Piper {
         }
     }
 
-    /// The sound of `phonemes`, as loud as every voice.
-    fn speak(&mut self, phonemes: &str, speaker: i64, speed: f32, cancel: &Cancel<'_>) -> Result<Vec<f32>> {
+    /// Hands out the sound of `phonemes` as the model makes it.
+    fn speak(
+        &mut self,
+        phonemes: &str,
+        (speaker, speed): (i64, f32),
+        cancel: &Cancel<'_>,
+        out: &mut dyn FnMut(Vec<f32>) -> Result<()>,
+    ) -> Result<()> {
         let description = &self.files.description;
         let (ids, unknown) = description.ids(phonemes);
         if unknown > 0 {
@@ -184,13 +213,36 @@ impl Piper {
         if self.has_speakers {
             inputs.push(("sid", Input::Integers(&[1], &speaker)));
         }
-        let mut samples = self.session.run_until(&inputs, &self.output, cancel)?.values;
-        if samples.iter().any(|sample| !sample.is_finite()) {
-            let message = format!("the ONNX model {} gave no usable sound", self.session.name());
-            return Err(Error::new(Kind::Internal, message));
+        let name = &self.files.name;
+        let mut checked = |samples: Vec<f32>| {
+            if samples.iter().any(|sample| !sample.is_finite()) {
+                return Err(Error::new(Kind::Internal, format!("the voice `{name}` gave no usable sound")));
+            }
+            out(samples)
+        };
+        match &mut self.model {
+            Voices::Whole { session, output } => checked(session.run_until(&inputs, output, cancel)?.values),
+            Voices::Parts(parts) => parts.speak(&inputs, cancel, &mut checked),
         }
-        loudness::level(&mut samples, description.sample_rate());
-        Ok(samples)
+    }
+
+    /// What brings `speaker` to the common loudness. It is heard once, as it counts, so that every sentence after that
+    /// has the same: short ones and loud ones stay what they are.
+    fn gain(&mut self, speaker: i64, cancel: &Cancel<'_>) -> Result<f32> {
+        let known = lock(&self.gains).get(&speaker).copied();
+        if let Some(gain) = known {
+            return Ok(gain);
+        }
+        let mut heard = Vec::new();
+        for sentence in self.sentences(&COUNTING.into(), None)? {
+            self.speak(&sentence, (speaker, 1.0), cancel, &mut |samples| {
+                heard.extend(samples);
+                Ok(())
+            })?;
+        }
+        let gain = loudness::gain(&heard, self.files.description.sample_rate());
+        lock(&self.gains).insert(speaker, gain);
+        Ok(gain)
     }
 }
 
@@ -207,18 +259,28 @@ impl Synthesizer for Piper {
         let sentences = self.sentences(utterance, options.language.as_deref())?;
         let natural = options.speed.clamp(*SPEEDS.start(), *SPEEDS.end());
         let longest = (LONGEST as f32 * natural.min(1.0)) as usize;
+        let gain = self.gain(speaker, cancel)?;
+        let mut change = Change::new(sample_rate, options.speed / natural, options.pitch)?;
         let mut given = false;
-        for piece in sentences.iter().flat_map(|sentence| phonemes::pieces(sentence, longest)) {
-            let samples = self.speak(piece, speaker, natural, cancel)?;
-            let samples = changed(samples, sample_rate, options.speed / natural, options.pitch)?;
+        let mut give = |mut samples: Vec<f32>| {
+            loudness::amplify(&mut samples, gain);
             given |= !samples.is_empty();
-            out(Spoken::Sound(Pcm::new(samples, sample_rate)))?;
+            if samples.is_empty() { Ok(()) } else { out(Spoken::Sound(Pcm::new(samples, sample_rate))) }
+        };
+        for piece in sentences.iter().flat_map(|sentence| phonemes::pieces(sentence, longest)) {
+            self.speak(piece, (speaker, natural), cancel, &mut |samples| give(change.push(samples)))?;
         }
+        give(change.finish())?;
         if given {
             return Ok(());
         }
         out(Spoken::Sound(Pcm::new(vec![0.0; (sample_rate as f32 * NOTHING) as usize], sample_rate)))
     }
+}
+
+/// A panic while the lock was held leaves nothing half done here, so its poison is of no interest.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether two tags mean the same language, whatever the region.

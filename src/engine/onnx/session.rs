@@ -143,11 +143,25 @@ impl Session {
     /// # Errors
     /// As [`Session::run`], and `Cancelled`.
     pub fn run_until(&mut self, inputs: &[(&str, Input<'_>)], output: &str, cancel: &Cancel<'_>) -> Result<Output> {
+        let mut answers = self.run_all(inputs, &[output], cancel)?;
+        Ok(answers.swap_remove(0))
+    }
+
+    /// As [`Session::run_until`], for several answers: as many as there are `outputs`, in their order.
+    ///
+    /// # Errors
+    /// As [`Session::run_until`].
+    pub fn run_all(
+        &mut self,
+        inputs: &[(&str, Input<'_>)],
+        outputs: &[&str],
+        cancel: &Cancel<'_>,
+    ) -> Result<Vec<Output>> {
         if cancel.is_cancelled() {
             return Err(left());
         }
         let Self { name, session } = self;
-        watched(cancel, |options| run(session, inputs, output, options)).map_err(|error| match cancel.is_cancelled() {
+        watched(cancel, |options| run(session, inputs, outputs, options)).map_err(|error| match cancel.is_cancelled() {
             true => left(),
             false => Error::internal(format!("the ONNX model {name} failed: {error}"), error),
         })
@@ -242,9 +256,9 @@ impl Drop for Ended<'_> {
 fn run(
     session: &mut ort::session::Session,
     inputs: &[(&str, Input<'_>)],
-    output: &str,
+    names: &[&str],
     options: &RunOptions,
-) -> ort::Result<Output> {
+) -> ort::Result<Vec<Output>> {
     let mut values: Vec<(&str, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
     for (name, input) in inputs {
         let value = match *input {
@@ -256,10 +270,13 @@ fn run(
         values.push((name, value));
     }
     let outputs = session.run_with_options(values, options)?;
-    let found = outputs.get(output).ok_or_else(|| ort::Error::new(format!("it has no output `{output}`")))?;
-    let (shape, values) = found.try_extract_tensor::<f32>()?;
-    let shape = shape.iter().map(|size| usize::try_from(*size).unwrap_or(0)).collect();
-    Ok(Output { shape, values: values.to_vec() })
+    let answer = |name: &&str| {
+        let found = outputs.get(name).ok_or_else(|| ort::Error::new(format!("it has no output `{name}`")))?;
+        let (shape, values) = found.try_extract_tensor::<f32>()?;
+        let shape = shape.iter().map(|size| usize::try_from(*size).unwrap_or(0)).collect();
+        Ok(Output { shape, values: values.to_vec() })
+    };
+    names.iter().map(answer).collect()
 }
 
 fn port(outlet: &Outlet) -> Port {

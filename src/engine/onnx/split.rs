@@ -339,3 +339,57 @@ fn floats(name: &str) -> Vec<u8> {
     put(&mut value, TYPE, &kind);
     value
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VOICE: &[u8] = include_bytes!("../../../tests/it/fixtures/onnx/vits.onnx");
+    const TONES: &[u8] = include_bytes!("../../../tests/it/fixtures/onnx/en_US-tones-medium.onnx");
+
+    fn graph(model: &[u8]) -> Graph<'_> {
+        let fields = fields(model).expect("a model");
+        Graph::read(fields.iter().find(|field| field.number == MODEL_GRAPH).expect("a graph").payload).expect("a graph")
+    }
+
+    #[test]
+    fn every_node_and_every_weight_is_in_a_part() {
+        let split = before_vocoder(VOICE).expect("it has a vocoder");
+        assert_eq!(split.cut.len(), 1);
+        let (whole, front, vocoder) = (graph(VOICE), graph(&split.front), graph(&split.vocoder));
+        assert_eq!(whole.nodes.len(), front.nodes.len() + vocoder.nodes.len());
+        assert!(
+            whole
+                .initializers
+                .keys()
+                .all(|name| { front.initializers.contains_key(name) || vocoder.initializers.contains_key(name) })
+        );
+        let operators = |graph: &Graph<'_>, name: &str| graph.nodes.iter().filter(|it| it.operator == name).count();
+        assert_eq!((operators(&front, "ConvTranspose"), operators(&vocoder, "ConvTranspose")), (0, 3));
+        assert_eq!(
+            front.inputs.iter().map(|input| input.name).collect::<Vec<_>>(),
+            ["input", "input_lengths", "scales"]
+        );
+        assert_eq!((front.outputs[0].name, vocoder.inputs[0].name), (&*split.cut[0], &*split.cut[0]));
+    }
+
+    #[test]
+    fn what_has_no_vocoder_is_left_whole() {
+        assert!(before_vocoder(TONES).is_none());
+        assert!(before_vocoder(b"").is_none());
+        assert!(before_vocoder(b"not a model").is_none());
+    }
+
+    #[test]
+    fn damaged_files_are_no_danger() {
+        for length in (0..VOICE.len()).step_by(97) {
+            let _ = before_vocoder(&VOICE[..length]);
+        }
+        let mut damaged = VOICE.to_vec();
+        for at in (0..VOICE.len()).step_by(131) {
+            damaged[at] ^= 0xff;
+            let _ = before_vocoder(&damaged);
+            damaged[at] ^= 0xff;
+        }
+    }
+}

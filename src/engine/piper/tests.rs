@@ -287,3 +287,61 @@ fn the_provider_of_the_configuration_is_asked_for() {
     let error = open(&Weights::File(folder.path().to_owned()), &config, Path::new("")).err().expect("no such provider");
     assert!(error.kind() == Kind::Unavailable && error.message().contains("coreml"), "{error}");
 }
+
+/// A voice with a vocoder, in one and in two parts.
+fn with_vocoder(config: &EngineConfig, cache_dir: &Path) -> (Piper, Piper) {
+    let files = Files::read(&fixture("vits")).expect("a voice");
+    let mut files = Files { ..files };
+    files.description.inference.noise_scale = 0.0;
+    let files = Arc::new(files);
+    let open = || {
+        let session = Session::open("vits", Model::File(&files.model), config, cache_dir).expect("a model");
+        let rules = Some(phonemes::rules(cache_dir).expect("rules"));
+        Piper::new(files.clone(), session, rules, Gains::default()).expect("a voice")
+    };
+    let (whole, mut parts) = (open(), open());
+    parts.model = Voices::Parts(Parts::open(&files.model, config, cache_dir).expect("it loads").expect("a vocoder"));
+    (whole, parts)
+}
+
+#[test]
+fn a_voice_in_two_parts_says_the_same_and_says_it_sooner() {
+    let Some(config) = library() else { return };
+    let cache = tempfile::tempdir().expect("a folder");
+    let (mut whole, mut parts) = with_vocoder(&config, cache.path());
+    let text = "Good morning, dear listeners, this is the news of the day, and it is rather long.";
+    let blocks = |engine: &mut Piper| {
+        let mut blocks = Vec::new();
+        let mut take = |spoken| {
+            if let Spoken::Sound(block) = spoken {
+                blocks.push(block.samples);
+            }
+            Ok(())
+        };
+        engine.synthesize(&text.into(), &options("vits"), &Cancel::never(), &mut take).expect("it speaks");
+        blocks
+    };
+    let (one, several) = (blocks(&mut whole), blocks(&mut parts));
+    assert!(several.len() > 3 && several[0].len() * 10 < one[0].len(), "{} blocks", several.len());
+    let several = several.concat();
+    assert_eq!(one[0].len(), several.len());
+    let loudest = one[0].iter().fold(0.0_f32, |loudest, sample| loudest.max(sample.abs()));
+    let off = one[0].iter().zip(&several).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(loudest > 0.05 && off < 1e-3, "{off} of {loudest}");
+}
+
+#[test]
+fn a_voice_in_two_parts_stops_between_stretches() {
+    let Some(config) = library() else { return };
+    let cache = tempfile::tempdir().expect("a folder");
+    let (_, mut parts) = with_vocoder(&config, cache.path());
+    parts.gain(0, &Cancel::never()).expect("it counts");
+    let mut given = 0;
+    let mut refuse = |_| {
+        given += 1;
+        Err(Error::new(Kind::Cancelled, "enough"))
+    };
+    let text = "Good morning, dear listeners, this is the news of the day.";
+    let stopped = parts.synthesize(&text.into(), &options("vits"), &Cancel::never(), &mut refuse);
+    assert_eq!((stopped.expect_err("refused").message(), given), ("enough", 1));
+}
