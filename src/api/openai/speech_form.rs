@@ -125,8 +125,9 @@ fn parse(request: SpeechRequest, input_chars: usize) -> Result<Asked> {
 
 fn output(format: Option<&str>, sample_rate: Option<u32>) -> Result<Output> {
     let format = format.unwrap_or("mp3");
-    let format = AudioFormat::from_name(format)
-        .ok_or_else(|| invalid("response_format", "response_format must be one of mp3, opus, aac, flac, wav, pcm."))?;
+    let format = AudioFormat::from_name(format).ok_or_else(|| {
+        invalid("response_format", "response_format must be one of mp3, opus, webm, aac, flac, wav, pcm.")
+    })?;
     if sample_rate.is_some_and(|rate| !SAMPLE_RATES.contains(&rate)) {
         return Err(invalid("sample_rate", "sample_rate must be between 8000 and 48000."));
     }
