@@ -37,7 +37,7 @@ pub struct SpeakArgs {
     /// How fast: 0.25 to 4, where 1 is the voice's own pace
     #[arg(long, default_value_t = 1.0)]
     speed: f32,
-    /// mp3, opus, aac, flac, wav or pcm; without it the name of the output file decides
+    /// mp3, opus, webm, aac, flac, wav or pcm; without it the name of the output file decides
     #[arg(long)]
     format: Option<String>,
     /// The file to write; without it the sound goes to standard output
@@ -168,6 +168,6 @@ fn format(args: &SpeakArgs) -> Result<AudioFormat> {
     let extension = extension.map(|it| if it.eq_ignore_ascii_case("ogg") { "opus" } else { it });
     let name = args.format.as_deref().or(extension).unwrap_or("mp3").to_ascii_lowercase();
     AudioFormat::from_name(&name).ok_or_else(|| {
-        Error::invalid("format", format!("`{name}` is not a format: use mp3, opus, aac, flac, wav or pcm"))
+        Error::invalid("format", format!("`{name}` is not a format: use mp3, opus, webm, aac, flac, wav or pcm"))
     })
 }

@@ -23,6 +23,7 @@ async fn every_format_has_its_content_type_and_its_magic() {
         ("mp3", "audio/mpeg", &b"\xff"[..]),
         ("opus", "audio/ogg", b"OggS"),
         ("aac", "audio/aac", b"\xff\xf1"),
+        ("webm", "audio/webm", b"\x1a\x45\xdf\xa3"),
         ("flac", "audio/flac", b"fLaC"),
         ("wav", "audio/wav", b"RIFF"),
         ("pcm", "audio/pcm", b""),

@@ -125,8 +125,9 @@ fn parse(request: SpeechRequest, input_chars: usize) -> Result<Asked> {
 
 fn output(format: Option<&str>, sample_rate: Option<u32>) -> Result<Output> {
     let format = format.unwrap_or("mp3");
-    let format = AudioFormat::from_name(format)
-        .ok_or_else(|| invalid("response_format", "response_format must be one of mp3, opus, aac, flac, wav, pcm."))?;
+    let format = AudioFormat::from_name(format).ok_or_else(|| {
+        invalid("response_format", "response_format must be one of mp3, opus, webm, aac, flac, wav, pcm.")
+    })?;
     let output = Output { sample_rate, ..format.into() };
     match sample_rate {
         None => Ok(output),
