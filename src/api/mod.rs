@@ -3,19 +3,23 @@
 //! The dialects translate between a vendor's wire shapes and the neutral core in `speech`; they decide nothing.
 
 mod auth;
+mod cartesia;
 mod deepgram;
 mod drain;
+mod elevenlabs;
 mod error;
 mod files;
 mod form;
 mod health;
 mod jobs;
+mod json;
 mod languages;
 mod models;
 mod observe;
 mod openai;
 mod report;
 mod sound;
+mod speaker;
 mod upload;
 mod webhooks;
 
@@ -64,6 +68,12 @@ pub fn router(app: App) -> Result<Router> {
         .route("/v1/audio/translations", post(openai::transcriptions::create_translation))
         .route("/v1/audio/speech", post(openai::speech::create_speech))
         .route(deepgram::SPEAK, post(deepgram::speak::create_speech))
+        .route("/v1/text-to-speech/{voice_id}", post(elevenlabs::speech::create_speech))
+        .route("/v1/text-to-speech/{voice_id}/stream", post(elevenlabs::speech::create_speech))
+        .route("/tts/bytes", post(cartesia::speech::create_speech))
+        .route("/tts/sse", post(cartesia::events::create_speech))
+        .route("/voices", get(cartesia::voices::list_voices))
+        .route("/voices/{id}", get(cartesia::voices::get_voice))
         .route(deepgram::LISTEN, post(deepgram::listen::create_transcript))
         .route("/v1/jobs", get(jobs::list_jobs))
         .route("/v1/jobs/{id}", get(jobs::get_job).delete(jobs::cancel_job))
@@ -86,6 +96,8 @@ pub fn router(app: App) -> Result<Router> {
         .layer(from_fn(drain::drain_refused))
         .layer(from_fn(observe::answer_panics))
         .layer(from_fn(deepgram::error::speak_deepgram))
+        .layer(from_fn(elevenlabs::error::speak_elevenlabs))
+        .layer(from_fn(cartesia::error::speak_cartesia))
         .layer(from_fn(observe::log_request)) // sees every answer, also those of the layers above
         .with_state(app))
 }

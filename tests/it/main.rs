@@ -2,6 +2,7 @@
 
 mod app;
 mod architecture;
+mod cartesia;
 mod cli;
 mod damaged;
 mod deepgram;
@@ -11,6 +12,7 @@ mod der;
 #[cfg(feature = "espeak")]
 mod diarization;
 mod disconnects;
+mod elevenlabs;
 mod fake;
 mod fetch;
 mod isolation;

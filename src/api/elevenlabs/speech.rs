@@ -1,0 +1,134 @@
+//! `POST /v1/text-to-speech/{voice_id}` and its relatives: text in, sound out while it is synthesized.
+
+use super::output;
+use crate::api::error::Rejection;
+use crate::api::json::read_json;
+use crate::api::sound::{begin_sound, log_late};
+use crate::api::speaker::find_speaker;
+use crate::app::App;
+use crate::audio::encode::Output;
+use crate::engine::SpeakOptions;
+use crate::error::{Error, Kind, Result};
+use crate::models::registry::ModelInfo;
+use axum::body::Body;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use futures::TryStreamExt;
+use serde::Deserialize;
+use serde_json::Value;
+use std::time::Instant;
+
+/// The largest request body, in bytes: generous for the longest text.
+const MOST_BODY: usize = 1 << 20;
+
+/// The model of clients that name none.
+const DEFAULT_MODEL: &str = "eleven_multilingual_v2";
+
+/// The query, field by field. `enable_logging` and `optimize_streaming_latency` are as good as honoured: nothing is kept,
+/// and nothing is waited for.
+#[derive(Deserialize)]
+pub struct SpeechQuery {
+    output_format: Option<String>,
+}
+
+/// ElevenLabs' body, field by field.
+///
+/// What it tells a voice about its manner (`stability`, `seed`, the text before and after, …) is accepted as a hint that
+/// the voices here cannot take; what would change the words is not.
+#[derive(Deserialize)]
+struct SpeechRequest {
+    text: Option<String>,
+    model_id: Option<String>,
+    language_code: Option<String>,
+    voice_settings: Option<VoiceSettings>,
+    pronunciation_dictionary_locators: Option<Vec<Value>>,
+    apply_text_normalization: Option<String>,
+    apply_language_text_normalization: Option<bool>,
+    audio_effects: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct VoiceSettings {
+    speed: Option<f32>,
+}
+
+/// A request that has been understood.
+struct Asked {
+    model: ModelInfo,
+    text: String,
+    options: SpeakOptions,
+    output: Output,
+}
+
+/// Speaks a text.
+pub async fn create_speech(
+    State(app): State<App>,
+    Path(voice): Path<String>,
+    Query(query): Query<SpeechQuery>,
+    request: Request,
+) -> Result<Response, Rejection> {
+    let begun = Instant::now();
+    let asked = Asked::parse(&app, &voice, &query, read_json(request, MOST_BODY).await?)?;
+    let pool = app.models.synthesizer(&asked.model.id).await?;
+    let chunks = begin_sound(pool, (asked.text, asked.options), asked.output, begun).await?;
+    let headers = [(header::CONTENT_TYPE, asked.output.format.content_type())];
+    Ok((headers, Body::from_stream(chunks.inspect_err(log_late))).into_response())
+}
+
+impl Asked {
+    /// # Errors
+    /// `InvalidRequest` that names the parameter, `NotFound` for a voice or model that is not here.
+    fn parse(app: &App, voice: &str, query: &SpeechQuery, request: SpeechRequest) -> Result<Self> {
+        request.refuse()?;
+        let output = output::parse(query.output_format.as_deref().unwrap_or(output::DEFAULT))?;
+        let text = text(request.text, app.config.limits.input_chars)?;
+        let model = request.model_id.as_deref().unwrap_or(DEFAULT_MODEL);
+        let language = request.language_code.as_deref().filter(|code| !code.trim().is_empty());
+        let (model, options) = find_speaker(app, model, Some(voice), language).map_err(named_as_here)?;
+        let speed = request.voice_settings.and_then(|settings| settings.speed).unwrap_or(1.0);
+        if !(0.25..=4.0).contains(&speed) {
+            return Err(Error::invalid("voice_settings.speed", "`speed` must be between 0.25 and 4."));
+        }
+        Ok(Self { model, text, options: SpeakOptions { speed, ..options }, output })
+    }
+}
+
+impl SpeechRequest {
+    /// Refuses what would change the words or the sound in ways that this server does not have.
+    fn refuse(&self) -> Result<()> {
+        let off = |value: &Option<Value>| value.as_ref().is_none_or(|value| value.is_null());
+        let refused = [
+            ("pronunciation_dictionary_locators", self.pronunciation_dictionary_locators.iter().flatten().count() > 0),
+            ("apply_text_normalization", self.apply_text_normalization.as_deref() == Some("off")),
+            ("apply_language_text_normalization", self.apply_language_text_normalization == Some(true)),
+            ("audio_effects", !off(&self.audio_effects)),
+        ];
+        match refused.iter().find(|(_, asks)| *asks) {
+            None => Ok(()),
+            Some((name, _)) => Err(Error::invalid(*name, format!("`{name}` is not supported by this server."))),
+        }
+    }
+}
+
+fn text(text: Option<String>, limit: usize) -> Result<String> {
+    let text = text.filter(|text| !text.trim().is_empty());
+    let text = text.ok_or_else(|| Error::invalid("text", "`text` must hold at least one character."))?;
+    let length = text.chars().count();
+    if length > limit {
+        let message = format!("`text` must not be longer than {limit} characters; it has {length}.");
+        return Err(Error::invalid("text", message).with_code("max_character_limit_exceeded"));
+    }
+    Ok(text)
+}
+
+/// The error with the names that these clients know.
+fn named_as_here(error: Error) -> Error {
+    let message = error.message().to_owned();
+    match error.param() {
+        Some("voice") => Error::new(Kind::NotFound, message).with_param("voice_id").with_code("voice_not_found"),
+        Some("model") => Error::new(error.kind(), message).with_param("model_id").with_code("model_not_found"),
+        Some("language") => Error::invalid("language_code", message),
+        _ => error,
+    }
+}
