@@ -6,6 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::jobs::Jobs;
 use crate::jobs::webhook::Render;
 use crate::models::registry::Registry;
+use crate::speech::lexicon::Lexicon;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{Semaphore, watch};
@@ -19,6 +20,8 @@ pub struct App {
     pub models: Registry,
     /// One permit per request in progress.
     pub requests: Arc<Semaphore>,
+    /// How words are said that are not said as they are spelled.
+    pub lexicon: Arc<Lexicon>,
     jobs: Option<Jobs>,
     state: Arc<watch::Sender<State>>,
 }
@@ -38,16 +41,18 @@ impl App {
     /// Builds everything `config` asks for; loads no model yet.
     ///
     /// # Errors
-    /// A broken catalog or data folder.
+    /// A broken catalog, data folder or lexicon.
     pub fn new(config: Config, engines: Engines) -> Result<Self> {
         let voices = engines.voices();
         let models = Registry::new(&config, engines)?;
         let models = voices.into_iter().fold(models, |models, (engine, voices)| models.with_voices(engine, voices));
         let requests = Arc::new(Semaphore::new(config.limits.concurrent_requests));
+        let lexicon = config.speech.lexicon.as_deref().map(Lexicon::load).transpose()?.unwrap_or_default();
         Ok(Self {
             config: Arc::new(config),
             models,
             requests,
+            lexicon: Arc::new(lexicon),
             jobs: None,
             state: Arc::new(watch::channel(State::Starting).0),
         })

@@ -29,6 +29,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// How recordings are transcribed when a request does not say so.
     pub transcription: TranscriptionConfig,
+    /// How texts are spoken.
+    pub speech: SpeechConfig,
     /// Work that outlives its request.
     pub jobs: JobsConfig,
     /// Results that are pushed.
@@ -206,6 +208,14 @@ impl Default for TranscriptionConfig {
     fn default() -> Self {
         Self { vad: true, audit: true, guard: true, short_context: true }
     }
+}
+
+/// How texts are spoken.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpeechConfig {
+    /// A file with the words that are not said as they are spelled, and how they are said.
+    pub lexicon: Option<PathBuf>,
 }
 
 /// Work that outlives its request.

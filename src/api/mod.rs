@@ -18,8 +18,7 @@ mod models;
 mod observe;
 mod openai;
 mod report;
-mod sound;
-mod speaker;
+pub mod sound;
 mod upload;
 mod webhooks;
 
@@ -67,6 +66,7 @@ pub fn router(app: App) -> Result<Router> {
         .route("/v1/audio/transcriptions", post(openai::transcriptions::create_transcription))
         .route("/v1/audio/translations", post(openai::transcriptions::create_translation))
         .route("/v1/audio/speech", post(openai::speech::create_speech))
+        .route("/v1/audio/speech/timestamps", post(openai::speech::create_timed_speech))
         .route(deepgram::SPEAK, post(deepgram::speak::create_speech))
         .route("/v1/text-to-speech/{voice_id}", post(elevenlabs::speech::create_speech))
         .route("/v1/text-to-speech/{voice_id}/stream", post(elevenlabs::speech::create_speech))

@@ -7,8 +7,8 @@ use crate::engine::pool::Priority;
 use crate::engine::{SpeakOptions, TranscribeOptions};
 use crate::error::{Error, Kind, Result};
 use crate::models::catalog::ModelTask;
-use crate::speech::speak::{encode, speak};
-use crate::speech::transcribe::{Request, transcribe_all};
+use crate::speech::speak::{Request, bytes, encode, speak};
+use crate::speech::transcribe::{self, transcribe_all};
 use futures::TryStreamExt;
 use std::io::{Cursor, Write};
 use std::time::Instant;
@@ -50,14 +50,14 @@ async fn round_trip(app: &App) -> Result<String> {
     let voice = app.models.resolve("mynah-voice", ModelTask::Speak)?;
     let options = SpeakOptions::of_voice(app.models.voice(&voice.id, "alloy")?);
     let pool = app.models.synthesizer(&voice.id).await?;
-    let sound = speak(pool, SENTENCE.to_owned(), options, Priority::Interactive);
-    let chunks: Vec<_> = encode(sound, AudioFormat::Wav).try_collect().await?;
+    let speech = speak(pool, Request::plain(SENTENCE, options), Priority::Interactive);
+    let chunks: Vec<_> = bytes(encode(speech, AudioFormat::Wav)).try_collect().await?;
     let mut file = chunks.concat();
     wav::finalize_header(&mut file);
     let model = app.models.resolve("mynah-demo.en", ModelTask::Transcribe)?;
     let pool = app.models.transcriber(&model.id).await?;
     let source = Box::new(Cursor::new(file));
-    let request = Request::new(TranscribeOptions::default(), Priority::Interactive);
+    let request = transcribe::Request::new(TranscribeOptions::default(), Priority::Interactive);
     let (transcript, _) = transcribe_all(pool, source, request).await?;
     Ok(transcript.text())
 }

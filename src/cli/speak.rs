@@ -1,18 +1,20 @@
 //! `mynah speak`: text of this machine as sound.
 
 use super::{file_error, print};
+use crate::api::sound::{Ask, begin_sound};
 use crate::app::App;
 use crate::audio::encode::{AudioFormat, wav};
-use crate::engine::SpeakOptions;
-use crate::engine::pool::Priority;
 use crate::error::{Error, Kind, Result};
-use crate::models::catalog::ModelTask;
-use crate::speech::speak::{encode, speak};
+use crate::speech::speak::Encoded;
 use clap::Args;
 use futures::TryStreamExt;
+use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
-use std::pin::pin;
+use std::time::Instant;
+
+/// A text of so many bytes takes long enough for a bar.
+const LONG_TEXT: usize = 2_000;
 
 #[derive(Args)]
 pub struct SpeakArgs {
@@ -24,6 +26,9 @@ pub struct SpeakArgs {
     /// The voice; see `mynah models list` and GET /v1/audio/voices
     #[arg(long, default_value = "alloy")]
     voice: String,
+    /// The language of the text, such as de or en-GB; without it the voice's own
+    #[arg(long)]
+    language: Option<String>,
     /// How fast: 0.25 to 4, where 1 is the voice's own pace
     #[arg(long, default_value_t = 1.0)]
     speed: f32,
@@ -44,26 +49,82 @@ pub async fn speak_text(app: &App, args: SpeakArgs, out: &mut (dyn Write + Send)
     if args.output.is_none() && std::io::stdout().is_terminal() {
         return Err(Error::new(Kind::InvalidRequest, "sound does not belong on a terminal: name a file with -o"));
     }
-    let model = app.models.resolve(&args.model, ModelTask::Speak)?;
-    let options =
-        SpeakOptions { speed: args.speed, ..SpeakOptions::of_voice(app.models.voice(&model.id, &args.voice)?) };
-    let pool = app.models.synthesizer(&model.id).await?;
-    let mut sound = pin!(encode(speak(pool, text(&args.text)?, options, Priority::Interactive), format));
-    let Some(path) = &args.output else {
-        while let Some(bytes) = sound.try_next().await? {
-            write(out, &bytes)?;
-        }
-        return Ok(());
+    let ask = Ask {
+        voice: Some(args.voice),
+        language: args.language,
+        speed: args.speed,
+        ..Ask::new(args.model, text(&args.text)?, "text")
     };
-    let mut bytes = Vec::new();
-    while let Some(chunk) = sound.try_next().await? {
-        bytes.extend_from_slice(&chunk);
+    let mut sound = begin_sound(app, ask, format, Instant::now()).await?;
+    let mut file = args.output.as_deref().map(FileInProgress::create).transpose()?;
+    let progress = Progress::of(sound.text.len());
+    while let Some(encoded) = sound.encoded.try_next().await? {
+        match (encoded, &mut file) {
+            (Encoded::Words(words), _) => progress.reach(words.last().map_or(0, |word| word.text.end)),
+            (Encoded::Bytes(bytes), Some(file)) => file.write(&bytes)?,
+            (Encoded::Bytes(bytes), None) => write(out, &bytes)?,
+        }
     }
-    if format == AudioFormat::Wav {
-        wav::finalize_header(&mut bytes);
+    progress.finish();
+    let (Some(file), Some(path)) = (file, &args.output) else { return Ok(()) };
+    let length = file.finish(format)?;
+    print(out, &format!("{} ({length} bytes)\n", path.display()))
+}
+
+/// The file being written. It is there under its name only when it is complete.
+struct FileInProgress {
+    path: PathBuf,
+    file: tempfile::NamedTempFile,
+    length: u64,
+}
+
+impl FileInProgress {
+    fn create(path: &Path) -> Result<Self> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file = tempfile::Builder::new().prefix(".mynah-").tempfile_in(folder);
+        let file = file.map_err(|e| file_error("cannot be written", path, e))?;
+        Ok(Self { path: path.to_owned(), file, length: 0 })
     }
-    std::fs::write(path, &bytes).map_err(|e| file_error("cannot be written", path, e))?;
-    print(out, &format!("{} ({} bytes)\n", path.display(), bytes.len()))
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.length += bytes.len() as u64;
+        self.file.write_all(bytes).map_err(|e| file_error("cannot be written", &self.path, e))
+    }
+
+    /// Puts the file in its place and returns how many bytes it has.
+    fn finish(mut self, format: AudioFormat) -> Result<u64> {
+        if format == AudioFormat::Wav {
+            wav::finalize_file(self.file.as_file_mut()).map_err(|e| file_error("cannot be written", &self.path, e))?;
+        }
+        self.file.persist(&self.path).map_err(|e| file_error("cannot be written", &self.path, e.error))?;
+        Ok(self.length)
+    }
+}
+
+/// A bar on the terminal for texts that take a while; nothing for others, and where nobody looks.
+struct Progress(Option<ProgressBar>);
+
+impl Progress {
+    fn of(text_bytes: usize) -> Self {
+        if text_bytes < LONG_TEXT || !std::io::stderr().is_terminal() {
+            return Self(None);
+        }
+        let style = ProgressStyle::with_template("{bar:40} {percent}% {eta} left");
+        let bar = ProgressBar::new(text_bytes as u64);
+        Self(Some(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))))
+    }
+
+    fn reach(&self, byte: usize) {
+        if let Some(bar) = &self.0 {
+            bar.set_position(byte as u64);
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 fn write(out: &mut (dyn Write + Send), bytes: &[u8]) -> Result<()> {

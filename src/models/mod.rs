@@ -23,4 +23,5 @@ pub mod loaded;
 mod memory;
 pub mod pull;
 pub mod registry;
+mod speaker_stub;
 pub mod voices;

@@ -4,10 +4,15 @@
 pub mod channels;
 pub mod chunk;
 pub mod complete;
+pub mod lexicon;
+mod lines;
+pub mod normalize;
 mod pause;
-pub mod sentence;
+pub mod script;
+mod sentence;
 pub mod speak;
 pub mod speakers;
+mod timing;
 pub mod transcribe;
 
 use crate::error::{Error, Result};

@@ -4,6 +4,8 @@
 //! The rules are those of Unicode's sentence borders, simplified, plus what they leave out: abbreviations, initials,
 //! lists and wrapped lines. A border that is missed costs nothing, for pieces hold several sentences anyway.
 
+use std::ops::Range;
+
 /// The first piece ends at the last clause within so many characters.
 const FIRST: usize = 60;
 /// The first piece may be a whole sentence of so many characters when it has no such clause.
@@ -32,43 +34,47 @@ pub enum Break {
 /// A piece of text to synthesize in one go. It always has something to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
-    /// The text, without white space around it.
-    pub text: String,
+    /// Where it is in the text, in bytes, without white space around it.
+    pub text: Range<usize>,
     /// What ends it.
     pub end: Break,
 }
 
-/// Cuts `text` into pieces.
-pub fn pieces(text: String) -> Pieces {
-    Pieces { text, at: 0, given: 0 }
-}
-
-/// The pieces of a text, in order; see [`pieces`].
-pub struct Pieces {
-    text: String,
-    /// Where the rest begins, in bytes.
-    at: usize,
+/// Cuts texts into pieces. One value cuts one speech from its beginning to its end, so it knows how much sound there is
+/// already.
+#[derive(Debug, Clone, Default)]
+pub struct Cutter {
     /// How many pieces there were.
     given: u32,
 }
 
-impl Iterator for Pieces {
-    type Item = Piece;
-
-    fn next(&mut self) -> Option<Piece> {
+impl Cutter {
+    /// The first piece of `text[within]`, or nothing when there is nothing to say. What follows after `within` tells what
+    /// ends a piece that reaches so far.
+    pub fn next(&mut self, text: &str, within: Range<usize>) -> Option<Piece> {
+        let mut at = within.start;
         loop {
-            let rest = &self.text[self.at..];
-            let start = rest.find(|c: char| !c.is_whitespace())?;
-            let rest = &rest[start..];
-            let (length, end) = cut(rest, self.given);
-            let text = rest[..length].trim_end();
-            self.at += start + length;
-            if text.chars().any(is_speakable) {
+            let rest = &text[at..within.end];
+            let start = at + rest.find(|c: char| !c.is_whitespace())?;
+            let (length, mut end) = cut(&text[start..within.end], self.given);
+            at = start + length;
+            let piece = text[start..at].trim_end();
+            if piece.chars().any(is_speakable) {
                 self.given += 1;
-                return Some(Piece { text: text.to_owned(), end });
+                if at == within.end && !text[at..].trim_start().is_empty() {
+                    end = ending(&text[start..], piece.len());
+                }
+                return Some(Piece { text: start..start + piece.len(), end });
             }
         }
     }
+}
+
+/// What ends the piece of `length` bytes in front of `rest`, when it was not cut there for its own sake.
+fn ending(rest: &str, length: usize) -> Break {
+    let said = rest[..length].trim_end_matches(|c: char| !c.is_alphanumeric()).len();
+    let behind = rest[said..].char_indices().take_while(|(_, c)| !c.is_alphanumeric()).take(NEAR);
+    behind.filter_map(|(at, c)| border(rest, said + at, c)).max().unwrap_or(Break::Word)
 }
 
 /// Whether a voice has something to say for `c`.
@@ -274,8 +280,13 @@ fn is_mark(next: Option<char>) -> bool {
 mod tests {
     use super::*;
 
+    fn pieces(text: &str) -> Vec<Piece> {
+        let (mut cutter, mut at) = (Cutter::default(), 0);
+        std::iter::from_fn(|| cutter.next(text, at..text.len()).inspect(|piece| at = piece.text.end)).collect()
+    }
+
     fn cut_all(text: &str) -> Vec<String> {
-        pieces(text.to_owned()).map(|piece| piece.text).collect()
+        pieces(text).into_iter().map(|piece| text[piece.text].to_owned()).collect()
     }
 
     fn spoken(text: &str) -> String {
@@ -343,7 +354,7 @@ mod tests {
         let endless = "word ".repeat(40);
         let first = &cut_all(&endless)[0];
         assert!(first.len() <= FIRST && first.ends_with("word"), "{first}");
-        assert_eq!(pieces(long.to_owned()).next().map(|piece| piece.end), Some(Break::Clause));
+        assert_eq!(pieces(long)[0].end, Break::Clause);
     }
 
     #[test]
@@ -385,8 +396,26 @@ mod tests {
         }
         assert!(cut_all("... !!!").is_empty());
         assert_eq!(cut_all("😀"), ["😀"]);
-        let ends: Vec<Break> = pieces("A title\n\nSome text".to_owned()).map(|piece| piece.end).collect();
+        let ends: Vec<Break> = pieces("A title\n\nSome text").iter().map(|piece| piece.end).collect();
         assert_eq!(ends, [Break::Paragraph, Break::Sentence]);
+    }
+
+    #[test]
+    fn a_part_of_a_text_ends_as_the_text_around_it_says() {
+        for (part, rest, end) in [
+            ("I", " really mean it.", Break::Word),
+            ("First,", " then.", Break::Clause),
+            ("Done.", " Next.", Break::Sentence),
+            ("Done", ". Next.", Break::Sentence),
+            ("Done. ", "Next.", Break::Sentence),
+            ("A title", "\n\nText.", Break::Paragraph),
+            ("Dr.", " Smith came.", Break::Word),
+            ("The end", "  ", Break::Sentence),
+        ] {
+            let text = format!("{part}{rest}");
+            let piece = Cutter::default().next(&text, 0..part.len()).expect("something to say");
+            assert_eq!((piece.end, &text[piece.text]), (end, part.trim_end()), "{text}");
+        }
     }
 
     #[test]

@@ -1,37 +1,86 @@
-//! Text to speech: text → pieces → engine → one stream of sound → one stream of bytes.
+//! Text to speech: a script → lines → engine → one stream of sound, with the times of its words → one stream of bytes.
 //!
 //! Nothing here knows a voice, a file format or a client. An engine never waits for the reader, and no more than one
-//! piece of text is spoken ahead of what the reader has taken.
+//! line is spoken ahead of what the reader has taken.
 
+use super::lexicon::Lexicon;
+use super::lines::{Line, Lines, Sentence};
 use super::pause::Pauses;
-use super::sentence::{Break, Pieces, pieces};
+use super::script::Script;
 use super::step;
+use super::timing::{self, Envelope};
 use crate::audio::Pcm;
 use crate::audio::encode::{Encoder, Output, encoder};
 use crate::audio::resample::Resampler;
 use crate::engine::pool::Priority;
-use crate::engine::{self, SpeakOptions, SynthesizerPool, Utterance};
+use crate::engine::{Mark, SpeakOptions, Spoken, SynthesizerPool};
 use crate::error::{Error, Kind, Result};
 use bytes::Bytes;
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use std::collections::VecDeque;
 use std::iter::Peekable;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// The sample rate of everything that is spoken, in hertz.
+/// The sample rate of speech when nobody asks for another, in hertz.
 pub const OUTPUT_SAMPLE_RATE: u32 = 24_000;
 
-/// No block is longer, so that encoding it takes a few milliseconds: a quarter of a second.
-const LONGEST_BLOCK: usize = OUTPUT_SAMPLE_RATE as usize / 4;
+/// In a second there are at least so many blocks, so that encoding one takes a few milliseconds.
+const BLOCKS_PER_SECOND: u32 = 4;
 
 /// Speech that has begun waits so long, in all, for room in the queue.
 const PATIENCE: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(50);
 
-/// Speaks `text` in blocks of [`OUTPUT_SAMPLE_RATE`]. Text with nothing to say is a short silence.
+/// What to say and how.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What to say. The voices in it are the engine's own.
+    pub script: Script,
+    /// How to speak where the script does not say otherwise.
+    pub options: SpeakOptions,
+    /// The language of the text as a tag, where the script does not say otherwise; empty when unknown.
+    pub language: String,
+    /// How words are said that are not in it as they are spelled.
+    pub lexicon: Arc<Lexicon>,
+    /// The sample rate of the sound, in hertz.
+    pub sample_rate: u32,
+}
+
+impl Request {
+    /// Asks to say `text`, which is not markup, as `options` say.
+    pub fn plain(text: impl Into<String>, options: SpeakOptions) -> Self {
+        let language = options.language.clone().unwrap_or_default();
+        let (script, lexicon) = (Script::plain(text.into()), Arc::default());
+        Self { script, options, language, lexicon, sample_rate: OUTPUT_SAMPLE_RATE }
+    }
+}
+
+/// What a speech consists of.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Said {
+    /// Sound that follows what came before.
+    Sound(Pcm),
+    /// When the next words are said; some of their sound may still come.
+    Words(Vec<TimedWord>),
+}
+
+/// When a word is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimedWord {
+    /// Where the word is in [`Script::text`], in bytes.
+    pub text: Range<usize>,
+    /// When it begins, from the first sample of the speech on.
+    pub start: Duration,
+    /// When it ends.
+    pub end: Duration,
+}
+
+/// Speaks as `request` says, in blocks of its sample rate. A script with nothing to say is a short silence. Words come in
+/// their order, those of a line together.
 ///
 /// # Errors
 /// As an item, after which the stream ends: what the engine says; `Overloaded` when the lane is full.
@@ -40,197 +89,291 @@ const RETRY: Duration = Duration::from_millis(50);
 /// Dropping the stream cancels what the engine works on.
 pub fn speak(
     pool: Arc<SynthesizerPool>,
-    text: String,
-    options: SpeakOptions,
+    request: Request,
     priority: Priority,
-) -> impl Stream<Item = Result<Pcm>> + Send + 'static {
+) -> impl Stream<Item = Result<Said>> + Send + 'static {
     let speech = Speech {
         pool,
-        joiner: Some(Joiner { speed: options.speed, at_rate: None }),
-        options,
         priority,
-        text: pieces(text).peekable(),
+        joiner: Some(Joiner { output_rate: request.sample_rate, at_rate: None, rest: Duration::ZERO }),
+        lines: Lines::new(request.script, request.options, request.language, request.lexicon).peekable(),
         begun: false,
         current: None,
-        ahead: None,
+        ahead: VecDeque::new(),
         ready: VecDeque::new(),
     };
-    stream::try_unfold(speech, |mut speech| async move { Ok(speech.next_block().await?.map(|pcm| (pcm, speech))) })
+    stream::try_unfold(speech, |mut speech| async move { Ok(speech.next().await?.map(|said| (said, speech))) })
 }
 
-/// Encodes `sound`, whose blocks all have one rate, as one file that is written as `output` says: each item holds the
-/// bytes that are ready, and there are always some. The bytes do not depend on when they are read.
-///
-/// # Errors
-/// As an item, after which the stream ends: the error of `sound`; `Unsupported` for a rate that the format cannot carry.
-///
-/// # Cancel safety
-/// Dropping the stream drops `sound`.
-pub fn encode(
-    sound: impl Stream<Item = Result<Pcm>> + Send + 'static,
-    output: impl Into<Output>,
-) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
-    let encoding = Encoding { sound: Box::pin(sound), output: output.into(), encoder: None, ended: false };
-    stream::try_unfold(encoding, |mut encoding| async move {
-        Ok(encoding.next_bytes().await?.map(|bytes| (bytes, encoding)))
+/// The sound of a speech, without the times of its words.
+pub fn sound(
+    speech: impl Stream<Item = Result<Said>> + Send + 'static,
+) -> impl Stream<Item = Result<Pcm>> + Send + 'static {
+    speech.try_filter_map(async |said| match said {
+        Said::Sound(pcm) => Ok(Some(pcm)),
+        Said::Words(_) => Ok(None),
     })
 }
 
-/// One text being spoken.
-struct Speech {
-    pool: Arc<SynthesizerPool>,
-    options: SpeakOptions,
-    priority: Priority,
-    text: Peekable<Pieces>,
-    /// Whether the first piece has gone to an engine.
-    begun: bool,
-    current: Option<Spoken>,
-    /// The piece after `current`, which the engine may work on while `current` is read.
-    ahead: Option<Spoken>,
-    /// `None` once all sound is given, and while a step works with it.
-    joiner: Option<Joiner>,
-    ready: VecDeque<Pcm>,
+/// What a speech written as a file consists of.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Encoded {
+    /// The next bytes of the file; there are always some.
+    Bytes(Bytes),
+    /// When the next words are said.
+    Words(Vec<TimedWord>),
 }
 
-/// A piece of text in an engine.
-struct Spoken {
-    blocks: UnboundedReceiver<Result<engine::Spoken>>,
-    end: Break,
+/// Encodes `speech`, whose blocks all have one rate, as one file that is written as `output` says. The bytes do not
+/// depend on when they are read.
+///
+/// # Errors
+/// As an item, after which the stream ends: the error of `speech`; `Unsupported` for a rate that the format cannot carry.
+///
+/// # Cancel safety
+/// Dropping the stream drops `speech`.
+pub fn encode(
+    speech: impl Stream<Item = Result<Said>> + Send + 'static,
+    output: impl Into<Output>,
+) -> impl Stream<Item = Result<Encoded>> + Send + 'static {
+    let encoding = Encoding { speech: Box::pin(speech), output: output.into(), encoder: None, ended: false };
+    stream::try_unfold(
+        encoding,
+        |mut encoding| async move { Ok(encoding.next().await?.map(|encoded| (encoded, encoding))) },
+    )
+}
+
+/// The bytes of a file, without the times of the words in it.
+pub fn bytes(
+    encoded: impl Stream<Item = Result<Encoded>> + Send + 'static,
+) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+    encoded.try_filter_map(async |encoded| match encoded {
+        Encoded::Bytes(bytes) => Ok(Some(bytes)),
+        Encoded::Words(_) => Ok(None),
+    })
+}
+
+/// One script being spoken.
+struct Speech {
+    pool: Arc<SynthesizerPool>,
+    priority: Priority,
+    lines: Peekable<Lines>,
+    /// Whether the first line has gone to an engine.
+    begun: bool,
+    current: Option<Turn>,
+    /// What comes after `current`: pauses, and one line that the engine may work on while `current` is read.
+    ahead: VecDeque<Turn>,
+    /// `None` once all sound is given, and while a step works with it.
+    joiner: Option<Joiner>,
+    ready: VecDeque<Said>,
+}
+
+/// What is to be heard next.
+enum Turn {
+    /// A line that an engine speaks.
+    Line { blocks: UnboundedReceiver<Result<Spoken>>, sentence: Box<Sentence> },
+    /// Silence.
+    Pause(Duration),
 }
 
 impl Speech {
-    async fn next_block(&mut self) -> Result<Option<Pcm>> {
+    async fn next(&mut self) -> Result<Option<Said>> {
         while self.ready.is_empty() {
             let Some(mut joiner) = self.joiner.take() else { return Ok(None) };
             if self.current.is_none() {
-                self.current = self.next_piece().await?;
+                self.current = self.next_turn().await?;
             }
-            let Some(current) = &mut self.current else {
-                // Everything is said: the joiner is not put back.
-                self.ready = step(move || joiner.finish()).await?;
-                continue;
-            };
-            match current.blocks.recv().await {
-                Some(block) => {
-                    let block = block?;
-                    self.look_ahead();
-                    let engine::Spoken::Sound(block) = block else {
-                        self.joiner = Some(joiner);
-                        continue;
-                    };
-                    (self.ready, joiner) = step(move || Ok((joiner.push(&block)?, joiner))).await?;
-                }
+            match &mut self.current {
                 None => {
-                    joiner.end_piece(current.end);
+                    // Everything is said: the joiner is not put back.
+                    self.ready = step(move || joiner.finish()).await?;
+                    continue;
+                }
+                Some(Turn::Pause(pause)) => {
+                    joiner.rest(*pause);
                     self.current = None;
                 }
+                Some(Turn::Line { blocks, sentence }) => match blocks.recv().await.transpose()? {
+                    Some(Spoken::Mark(mark)) => joiner.mark(mark),
+                    Some(Spoken::Sound(block)) => {
+                        let volume = sentence.volume;
+                        self.look_ahead();
+                        (self.ready, joiner) = step(move || Ok((joiner.push(block, volume)?, joiner))).await?;
+                    }
+                    None => {
+                        self.ready.extend(joiner.end_line(sentence).map(Said::Words));
+                        self.current = None;
+                    }
+                },
             }
             self.joiner = Some(joiner);
         }
         Ok(self.ready.pop_front())
     }
 
-    /// The next piece in an engine; `None` after the last. Speech that has begun waits for room in the queue: failing
-    /// here would cut it off in the middle.
-    async fn next_piece(&mut self) -> Result<Option<Spoken>> {
-        if let Some(ahead) = self.ahead.take() {
-            return Ok(Some(ahead));
+    /// What is to be heard next; `None` after the last. Speech that has begun waits for room in the queue: failing here
+    /// would cut it off in the middle.
+    async fn next_turn(&mut self) -> Result<Option<Turn>> {
+        if let Some(turn) = self.ahead.pop_front() {
+            return Ok(Some(turn));
         }
-        let Some(piece) = self.text.next() else { return Ok(None) };
+        let sentence = match self.lines.next() {
+            None => return Ok(None),
+            Some(Line::Pause(pause)) => return Ok(Some(Turn::Pause(pause))),
+            Some(Line::Say(sentence)) => sentence,
+        };
         let mut patience = if self.begun { PATIENCE } else { Duration::ZERO };
         self.begun = true;
         loop {
-            match self.submit(piece.text.clone()) {
+            match self.submit(&sentence) {
                 Err(error) if error.kind() == Kind::Overloaded && !patience.is_zero() => {
                     tokio::time::sleep(RETRY).await;
                     patience = patience.saturating_sub(RETRY);
                 }
-                blocks => return Ok(Some(Spoken { blocks: blocks?, end: piece.end })),
+                blocks => return Ok(Some(Turn::Line { blocks: blocks?, sentence })),
             }
         }
     }
 
-    /// Gives the engine the next piece once it is done with the current one, so that its sound is there in time.
+    /// Gives the engine the next line once it is done with the current one, so that its sound is there in time.
     fn look_ahead(&mut self) {
-        let is_done = self.current.as_ref().is_some_and(|current| current.blocks.is_closed());
-        if !is_done || self.ahead.is_some() {
+        let is_done = matches!(&self.current, Some(Turn::Line { blocks, .. }) if blocks.is_closed());
+        if !is_done || self.ahead.iter().any(|turn| matches!(turn, Turn::Line { .. })) {
             return;
         }
-        let Some(text) = self.text.peek().map(|piece| piece.text.clone()) else { return };
+        while let Some(Line::Pause(pause)) = self.lines.next_if(|line| matches!(line, Line::Pause(_))) {
+            self.ahead.push_back(Turn::Pause(pause));
+        }
+        let Some(Line::Say(sentence)) = self.lines.peek() else { return };
+        let blocks = Self::submit_to(&self.pool, self.priority, sentence);
         // When the queue is full there is time to ask again.
-        if let Ok(blocks) = self.submit(text) {
-            self.ahead = self.text.next().map(|piece| Spoken { blocks, end: piece.end });
+        if let (Ok(blocks), Some(Line::Say(sentence))) = (blocks, self.lines.next()) {
+            self.ahead.push_back(Turn::Line { blocks, sentence });
         }
     }
 
-    fn submit(&self, text: String) -> Result<UnboundedReceiver<Result<engine::Spoken>>> {
-        let (utterance, options) = (Utterance::from(text.as_str()), self.options.clone());
-        self.pool.run_streaming(self.priority, move |engine, cancel, out| {
-            engine.synthesize(&utterance, &options, cancel, out)
-        })
+    fn submit(&self, sentence: &Sentence) -> Result<UnboundedReceiver<Result<Spoken>>> {
+        Self::submit_to(&self.pool, self.priority, sentence)
+    }
+
+    fn submit_to(
+        pool: &SynthesizerPool,
+        priority: Priority,
+        sentence: &Sentence,
+    ) -> Result<UnboundedReceiver<Result<Spoken>>> {
+        let (utterance, options) = (sentence.utterance.clone(), sentence.options.clone());
+        pool.run_streaming(priority, move |engine, cancel, out| engine.synthesize(&utterance, &options, cancel, out))
     }
 }
 
-/// Makes one sound of the sounds of all pieces: one rate, natural pauses, short blocks.
+/// Makes one sound of the sounds of all lines: one rate, natural pauses, short blocks. And knows when words are said.
 struct Joiner {
-    speed: f32,
+    output_rate: u32,
     /// Known with the first block.
     at_rate: Option<AtRate>,
+    /// Pauses before the first block.
+    rest: Duration,
 }
 
 struct AtRate {
     sample_rate: u32,
     pauses: Pauses,
     resampler: Resampler,
+    /// The current line, as the engine speaks it.
+    envelope: Envelope,
+    marks: Vec<Mark>,
+}
+
+impl AtRate {
+    fn new(sample_rate: u32, output_rate: u32, rest: Duration) -> Result<Self> {
+        let mut pauses = Pauses::new(sample_rate);
+        if !rest.is_zero() {
+            pauses.rest(rest);
+        }
+        let resampler = Resampler::new(sample_rate, output_rate)?;
+        Ok(Self { sample_rate, pauses, resampler, envelope: Envelope::new(sample_rate), marks: Vec::new() })
+    }
 }
 
 impl Joiner {
-    fn push(&mut self, block: &Pcm) -> Result<VecDeque<Pcm>> {
+    fn push(&mut self, mut block: Pcm, volume: f32) -> Result<VecDeque<Said>> {
+        let output_rate = self.output_rate;
         let at_rate = self.at_rate(block.sample_rate)?;
         if at_rate.sample_rate != block.sample_rate {
             return Err(Error::new(Kind::Internal, "the engine changed its sample rate in the middle of a text"));
         }
+        if volume != 1.0 {
+            block.samples.iter_mut().for_each(|sample| *sample = limited(*sample * volume));
+        }
+        at_rate.envelope.push(&block.samples);
         let (mut joined, mut resampled) = (Vec::new(), Vec::new());
         at_rate.pauses.push(&block.samples, &mut joined);
         at_rate.resampler.push(&joined, &mut resampled);
-        Ok(short_blocks(resampled))
+        Ok(short_blocks(&resampled, output_rate))
     }
 
-    fn end_piece(&mut self, end: Break) {
+    fn mark(&mut self, mark: Mark) {
         if let Some(at_rate) = &mut self.at_rate {
-            at_rate.pauses.end_piece(end);
+            at_rate.marks.push(mark);
         }
     }
 
-    fn finish(mut self) -> Result<VecDeque<Pcm>> {
-        let at_rate = self.at_rate(OUTPUT_SAMPLE_RATE)?;
+    fn rest(&mut self, pause: Duration) {
+        match &mut self.at_rate {
+            Some(at_rate) => at_rate.pauses.rest(pause),
+            None => self.rest += pause,
+        }
+    }
+
+    /// The current line is complete. Returns when its words are said, if it was heard.
+    fn end_line(&mut self, sentence: &Sentence) -> Option<Vec<TimedWord>> {
+        let at_rate = self.at_rate.as_mut()?;
+        let envelope = std::mem::replace(&mut at_rate.envelope, Envelope::new(at_rate.sample_rate));
+        let marks = std::mem::take(&mut at_rate.marks);
+        let begin = at_rate.pauses.begin();
+        at_rate.pauses.end_piece(sentence.end, sentence.options.speed);
+        let begin = begin? as f32 / at_rate.sample_rate as f32;
+        let at = |seconds: f32| Duration::from_secs_f32((begin + seconds).max(0.0));
+        let times = timing::times(&sentence.utterance, sentence.spoken_words(), &marks, &envelope);
+        let words = times.into_iter().zip(sentence.source_words());
+        let words = words.map(|(time, text)| TimedWord { text, start: at(time.start), end: at(time.end) });
+        Some(words.collect()).filter(|words: &Vec<TimedWord>| !words.is_empty())
+    }
+
+    fn finish(mut self) -> Result<VecDeque<Said>> {
+        let output_rate = self.output_rate;
+        let at_rate = self.at_rate(output_rate)?;
         let (mut joined, mut resampled) = (Vec::new(), Vec::new());
         at_rate.pauses.finish(&mut joined);
         at_rate.resampler.push(&joined, &mut resampled);
         at_rate.resampler.finish(&mut resampled);
-        Ok(short_blocks(resampled))
+        Ok(short_blocks(&resampled, output_rate))
     }
 
     fn at_rate(&mut self, sample_rate: u32) -> Result<&mut AtRate> {
         let at_rate = match self.at_rate.take() {
             Some(at_rate) => at_rate,
-            None => AtRate {
-                sample_rate,
-                pauses: Pauses::new(sample_rate, self.speed),
-                resampler: Resampler::new(sample_rate, OUTPUT_SAMPLE_RATE)?,
-            },
+            None => AtRate::new(sample_rate, self.output_rate, self.rest)?,
         };
         Ok(self.at_rate.insert(at_rate))
     }
 }
 
-fn short_blocks(samples: Vec<f32>) -> VecDeque<Pcm> {
-    samples.chunks(LONGEST_BLOCK).map(|block| Pcm::new(block.to_vec(), OUTPUT_SAMPLE_RATE)).collect()
+/// A louder sample that does not clip: what goes over 0.8 is squeezed below 1.
+fn limited(sample: f32) -> f32 {
+    const KNEE: f32 = 0.8;
+    let over = sample.abs() - KNEE;
+    if over <= 0.0 { sample } else { (KNEE + (1.0 - KNEE) * (over / (1.0 - KNEE)).tanh()).copysign(sample) }
+}
+
+fn short_blocks(samples: &[f32], sample_rate: u32) -> VecDeque<Said> {
+    let longest = (sample_rate / BLOCKS_PER_SECOND).max(1) as usize;
+    samples.chunks(longest).map(|block| Said::Sound(Pcm::new(block.to_vec(), sample_rate))).collect()
 }
 
 /// One file being written.
 struct Encoding {
-    sound: Pin<Box<dyn Stream<Item = Result<Pcm>> + Send>>,
+    speech: Pin<Box<dyn Stream<Item = Result<Said>> + Send>>,
     output: Output,
     /// Made with the first block; `None` too while a step works with it.
     encoder: Option<Box<dyn Encoder>>,
@@ -238,229 +381,40 @@ struct Encoding {
 }
 
 impl Encoding {
-    async fn next_bytes(&mut self) -> Result<Option<Bytes>> {
+    async fn next(&mut self) -> Result<Option<Encoded>> {
         while !self.ended {
-            let block = self.sound.next().await.transpose()?;
+            let block = match self.speech.next().await.transpose()? {
+                Some(Said::Words(words)) => return Ok(Some(Encoded::Words(words))),
+                Some(Said::Sound(block)) => Some(block),
+                None => None,
+            };
             self.ended = block.is_none();
             let (output, known) = (self.output, self.encoder.take());
-            let (bytes, encoder) = step(move || {
-                let sample_rate = block.as_ref().map_or(OUTPUT_SAMPLE_RATE, |block| block.sample_rate);
-                let mut encoder = known.map_or_else(|| encoder(output, sample_rate), Ok)?;
-                let mut bytes = Vec::new();
-                match block {
-                    Some(block) => encoder.encode(&block.samples, &mut bytes)?,
-                    None => encoder.finish(&mut bytes)?,
-                }
-                Ok((bytes, encoder))
-            })
-            .await?;
+            let (bytes, encoder) = step(move || encode_block(output, known, block)).await?;
             self.encoder = Some(encoder);
             if !bytes.is_empty() {
-                return Ok(Some(bytes.into()));
+                return Ok(Some(Encoded::Bytes(bytes.into())));
             }
         }
         Ok(None)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::audio::encode::AudioFormat;
-    use crate::engine::pool::PoolOptions;
-    use crate::engine::{Cancel, Synthesizer};
-    use futures::TryStreamExt;
-    use std::sync::Mutex;
-    use std::sync::mpsc::{Receiver, Sender, channel};
-
-    const RATE: u32 = 22_050;
-
-    /// Speaks every word as a tenth of a second of tone, and asks its script before each.
-    struct Scripted {
-        /// What was given to the engine, and `stopped` when it saw that nobody listens.
-        log: Sender<String>,
-        /// One message for each word that may be spoken; closed means all.
-        go: Arc<Mutex<Receiver<()>>>,
+/// The bytes that are ready with `block`, the last of which is `None`, and the encoder to go on with.
+fn encode_block(
+    output: Output,
+    known: Option<Box<dyn Encoder>>,
+    block: Option<Pcm>,
+) -> Result<(Vec<u8>, Box<dyn Encoder>)> {
+    let sample_rate = block.as_ref().map_or(OUTPUT_SAMPLE_RATE, |block| block.sample_rate);
+    let mut encoder = known.map_or_else(|| encoder(output, sample_rate), Ok)?;
+    let mut bytes = Vec::new();
+    match block {
+        Some(block) => encoder.encode(&block.samples, &mut bytes)?,
+        None => encoder.finish(&mut bytes)?,
     }
-
-    impl Synthesizer for Scripted {
-        fn synthesize(
-            &mut self,
-            utterance: &Utterance,
-            _: &SpeakOptions,
-            cancel: &Cancel<'_>,
-            out: &mut dyn FnMut(engine::Spoken) -> Result<()>,
-        ) -> Result<()> {
-            let _ = self.log.send(utterance.text.clone());
-            for word in utterance.text.split_whitespace() {
-                let _ = self.go.lock().expect("one engine").recv();
-                if cancel.is_cancelled() {
-                    let _ = self.log.send("stopped".to_owned());
-                    return Err(Error::new(Kind::Cancelled, "nobody listens"));
-                }
-                if word.starts_with("FAIL") {
-                    return Err(Error::new(Kind::Internal, "broken voice"));
-                }
-                let tone = |i: u32| (i as f32 * 0.06).sin() * 0.5;
-                out(engine::Spoken::Sound(Pcm::new((0..RATE / 10).map(tone).collect(), RATE)))?;
-            }
-            Ok(())
-        }
-    }
-
-    /// A pool of one scripted engine, its log, and what lets it speak a word.
-    fn scripted() -> (Arc<SynthesizerPool>, Receiver<String>, Sender<()>) {
-        let (log, logged) = channel();
-        let (go, gone) = channel();
-        let gone = Arc::new(Mutex::new(gone));
-        let options = PoolOptions { name: "scripted".into(), slots: 1, queue: 4, cores: None, threads: 1 };
-        let factory = move || Ok(Box::new(Scripted { log: log.clone(), go: gone.clone() }) as Box<dyn Synthesizer>);
-        (Arc::new(SynthesizerPool::start(options, factory).expect("it can be built")), logged, go)
-    }
-
-    fn sound(pool: &Arc<SynthesizerPool>, text: &str) -> impl Stream<Item = Result<Pcm>> + Send + 'static + use<> {
-        let options = SpeakOptions::of_voice("any");
-        speak(pool.clone(), text.to_owned(), options, Priority::Interactive)
-    }
-
-    async fn seconds(sound: impl Stream<Item = Result<Pcm>>) -> f32 {
-        let blocks: Vec<Pcm> = sound.try_collect().await.expect("it speaks");
-        assert!(blocks.iter().all(|block| block.sample_rate == OUTPUT_SAMPLE_RATE && !block.samples.is_empty()));
-        blocks.iter().map(|block| block.samples.len()).sum::<usize>() as f32 / OUTPUT_SAMPLE_RATE as f32
-    }
-
-    #[tokio::test]
-    async fn sentences_are_joined_with_pauses() {
-        let (pool, logged, _) = scripted();
-        let spoken = seconds(sound(
-            &pool,
-            "One two. Three four.
-
-Five.",
-        ))
-        .await;
-        // Five words, a pause after a sentence, one after a paragraph, and the end.
-        assert!((spoken - (0.5 + 0.25 + 0.5 + 0.15)).abs() < 0.03, "{spoken}");
-        assert_eq!(logged.try_iter().collect::<Vec<_>>(), ["One two.", "Three four.", "Five."]);
-    }
-
-    #[tokio::test]
-    async fn text_with_nothing_to_say_is_a_short_silence() {
-        let (pool, ..) = scripted();
-        let spoken = seconds(sound(&pool, " ... ")).await;
-        assert!((0.1..0.4).contains(&spoken), "{spoken}");
-    }
-
-    #[tokio::test]
-    async fn the_first_bytes_are_there_before_the_engine_is_done() {
-        for format in AudioFormat::ALL {
-            let (pool, _, go) = scripted();
-            let mut bytes = Box::pin(encode(sound(&pool, "One two three four five six seven eight."), format));
-            // Seven words may be spoken; for the eighth the engine waits.
-            (0..7).for_each(|_| go.send(()).expect("the engine runs"));
-            assert!(bytes.next().await.expect("there are bytes").is_ok_and(|bytes| !bytes.is_empty()), "{format:?}");
-            drop(go);
-            assert!(bytes.try_collect::<Vec<_>>().await.is_ok());
-        }
-    }
-
-    #[tokio::test]
-    async fn the_bytes_do_not_depend_on_the_reader() {
-        let text = "One two. Three, four five six. Seven eight nine ten.";
-        for format in AudioFormat::ALL {
-            let (pool, _, go) = scripted();
-            drop(go);
-            let fast: Vec<Bytes> = encode(sound(&pool, text), format).try_collect().await.expect("it speaks");
-            let (pool, _, go) = scripted();
-            let mut slow = Box::pin(encode(sound(&pool, text), format));
-            let mut bytes = Vec::new();
-            let release = tokio::task::spawn_blocking(move || (0..10).all(|_| go.send(()).is_ok()));
-            while let Some(some) = slow.next().await {
-                tokio::task::yield_now().await;
-                bytes.extend_from_slice(&some.expect("it speaks"));
-            }
-            assert!(release.await.expect("no panic"));
-            assert!(fast.concat() == bytes, "{format:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn dropping_the_stream_stops_the_engine() {
-        let (pool, logged, go) = scripted();
-        let mut sound = Box::pin(sound(&pool, "One two three four five. Six seven."));
-        (0..3).for_each(|_| go.send(()).expect("the engine runs"));
-        assert!(sound.next().await.is_some_and(|block| block.is_ok()));
-        drop((sound, go));
-        assert_eq!(logged.recv().expect("the first piece"), "One two three four five.");
-        assert_eq!(logged.recv().expect("the engine sees it"), "stopped");
-        drop(pool);
-        assert!(logged.recv().is_err(), "the second piece is never spoken");
-    }
-
-    #[tokio::test]
-    async fn an_error_in_the_middle_ends_the_stream_with_it() {
-        let (pool, _, go) = scripted();
-        drop(go);
-        let mut bytes = Box::pin(encode(sound(&pool, "One two three four. FAIL five."), AudioFormat::Pcm));
-        assert!(bytes.next().await.is_some_and(|bytes| bytes.is_ok()));
-        let rest: Vec<Result<Bytes>> = bytes.collect().await;
-        let (last, others) = rest.split_last().expect("an error");
-        assert_eq!(last.as_ref().expect_err("the voice is broken").message(), "broken voice");
-        assert!(others.iter().all(Result::is_ok));
-    }
-
-    #[tokio::test]
-    async fn a_slow_reader_is_not_read_ahead_for_more_than_one_piece() {
-        let (pool, logged, go) = scripted();
-        drop(go);
-        let mut sound = Box::pin(sound(&pool, &"This is one of many sentences that are spoken here. ".repeat(40)));
-        assert!(sound.next().await.is_some_and(|block| block.is_ok()));
-        // The engine is idle once it has run something else that came after.
-        for _ in 0..2 {
-            pool.run(Priority::Batch, |_, _| Ok(())).await.expect("an idle engine");
-        }
-        assert!(logged.try_iter().count() <= 2);
-        assert!(sound.try_collect::<Vec<_>>().await.is_ok());
-        assert!(logged.try_iter().count() > 5);
-    }
-
-    #[tokio::test]
-    async fn speech_that_has_begun_waits_for_room_in_the_queue() {
-        let (pool, _, go) = scripted();
-        let mut begun = Box::pin(sound(&pool, "One two three. Four five."));
-        go.send(()).expect("the engine runs");
-        assert!(begun.next().await.is_some_and(|block| block.is_ok()));
-        // The engine waits inside the first piece; now the queue fills up.
-        let submit = || pool.run_streaming::<(), _>(Priority::Interactive, |_, _, _| Ok(()));
-        let others: Vec<_> = std::iter::repeat_with(submit).take(5).collect();
-        assert!(others.last().is_some_and(Result::is_err));
-        let refused = Box::pin(sound(&pool, "Too late.")).next().await;
-        assert_eq!(refused.and_then(Result::err).map(|error| error.kind()), Some(Kind::Overloaded));
-        drop(go);
-        assert!(begun.try_collect::<Vec<_>>().await.is_ok());
-    }
-
-    #[cfg(feature = "espeak")]
-    #[tokio::test]
-    async fn the_built_in_voice_speaks_through_it() {
-        use crate::engine::{Load, Weights, espeak};
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let config = crate::config::EngineConfig::default();
-        let load = Load { weights: &Weights::BuiltIn, config: &config, cache_dir: folder.path() };
-        let factory = espeak::load(&load).expect("the data can be written");
-        let options = PoolOptions { name: "espeak".into(), slots: 1, queue: 4, cores: None, threads: 1 };
-        let pool = Arc::new(SynthesizerPool::start(options, factory).expect("it can be built"));
-        let text = "Good morning, dear listeners. This is the news. It is short.";
-        let spoken = |speed| {
-            speak(pool.clone(), text.into(), SpeakOptions { speed, ..SpeakOptions::of_voice("en-us") }, Priority::Batch)
-        };
-        let mut bytes = Box::pin(encode(spoken(1.0), AudioFormat::Mp3));
-        assert!(bytes.next().await.is_some_and(|bytes| bytes.is_ok()));
-        let plain = seconds(spoken(1.0)).await;
-        assert!((3.0..6.0).contains(&plain), "{plain}");
-        for speed in [0.25, 0.5, 2.0, 4.0] {
-            let ratio = seconds(spoken(speed)).await / plain * speed;
-            assert!((0.9..1.1).contains(&ratio), "{speed}: {ratio}");
-        }
-    }
+    Ok((bytes, encoder))
 }
+
+#[cfg(test)]
+mod tests;

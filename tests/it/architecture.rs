@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("models", &["error", "config", "audio", "engine", "telemetry"]),
     ("speech", &["error", "audio", "transcript", "telemetry", "engine"]),
     ("jobs", &["error", "config", "net", "audio", "transcript", "telemetry", "engine", "models", "speech"]),
-    ("app", &["error", "config", "engine", "models", "jobs"]),
+    ("app", &["error", "config", "engine", "models", "speech", "jobs"]),
     (
         "api",
         &[

@@ -2,12 +2,13 @@
 
 use super::error::{body, request_id};
 use super::request::GenerationRequest;
-use super::speech::MOST_BODY;
+use super::speech::{MOST_BODY, begin};
 use crate::api::error::Rejection;
 use crate::api::json::read_json;
-use crate::api::sound::{begin_sound, log_late};
+use crate::api::sound::{Sound, log_late, word_of};
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::speech::speak::{Encoded, TimedWord};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header;
@@ -18,7 +19,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 use std::convert::Infallible;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// Speaks a text.
@@ -26,13 +27,12 @@ pub async fn create_speech(State(app): State<App>, request: Request) -> Result<R
     let begun = Instant::now();
     let id = request_id(request.extensions().get());
     let request: GenerationRequest = read_json(request, MOST_BODY).await?;
-    let (asked, text) = (request.understand(&app)?, request.text(app.config.limits.input_chars)?);
-    let pool = app.models.synthesizer(&asked.model.id).await?;
-    let chunks = begin_sound(pool, (text, asked.options), asked.output, begun).await?;
-    let events =
-        Events { context_id: request.context_id.unwrap_or_else(|| Uuid::now_v7().to_string()), request_id: id };
+    let (sound, _) = begin(&app, &request, begun).await?;
+    let with_words = request.wants_words();
+    let context_id = request.context_id.unwrap_or_else(|| Uuid::now_v7().to_string());
+    let events = Events { context_id, request_id: id };
     let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
-    Ok((headers, Body::from_stream(events.frames(chunks))).into_response())
+    Ok((headers, Body::from_stream(events.frames(sound, with_words))).into_response())
 }
 
 /// What is in every event of an answer.
@@ -42,16 +42,17 @@ struct Events {
 }
 
 impl Events {
-    /// One frame for each of `chunks`, then one that ends the stream; after a failure nothing more follows.
-    fn frames(
-        self,
-        chunks: impl Stream<Item = Result<Bytes>> + Send + 'static,
-    ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
-        let (context_id, mut before) = (self.context_id.clone(), Instant::now());
-        let chunks = chunks.map_ok(move |chunk| {
-            let step_time = std::mem::replace(&mut before, Instant::now()).elapsed().as_secs_f64() * 1000.0;
-            chunk_event(&context_id, &chunk, step_time)
-        });
+    /// One frame for each piece of `sound`, then one that ends the stream; after a failure nothing more follows.
+    fn frames(self, sound: Sound, with_words: bool) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
+        let (context_id, mut before, text) = (self.context_id.clone(), Instant::now(), sound.text);
+        let mut event = move |encoded| match encoded {
+            Encoded::Bytes(bytes) => {
+                let step_time = std::mem::replace(&mut before, Instant::now()).elapsed();
+                Some(chunk_event(&context_id, &bytes, step_time))
+            }
+            Encoded::Words(words) => with_words.then(|| timestamps_event(&context_id, &text, &words)),
+        };
+        let chunks = sound.encoded.try_filter_map(move |encoded| std::future::ready(Ok(event(encoded))));
         let done = json!({"type": "done", "context_id": self.context_id, "done": true, "status_code": 200});
         let events = chunks.chain(futures::stream::once(async { Ok(done) }));
         let events = events.scan(false, |failed, event: Result<Value>| {
@@ -68,14 +69,30 @@ impl Events {
 }
 
 /// A piece of sound.
-pub fn chunk_event(context_id: &str, sound: &[u8], step_time: f64) -> Value {
+pub fn chunk_event(context_id: &str, sound: &[u8], step_time: Duration) -> Value {
     json!({
         "type": "chunk",
         "context_id": context_id,
         "data": BASE64_STANDARD.encode(sound),
         "done": false,
         "status_code": 206,
-        "step_time": step_time,
+        "step_time": step_time.as_secs_f64() * 1000.0,
+    })
+}
+
+/// When the next words are said.
+pub fn timestamps_event(context_id: &str, text: &str, words: &[TimedWord]) -> Value {
+    let seconds = |time: Duration| (time.as_secs_f64() * 1000.0).round() / 1000.0;
+    json!({
+        "type": "timestamps",
+        "context_id": context_id,
+        "word_timestamps": {
+            "words": words.iter().map(|word| word_of(text, word)).collect::<Vec<_>>(),
+            "start": words.iter().map(|word| seconds(word.start)).collect::<Vec<_>>(),
+            "end": words.iter().map(|word| seconds(word.end)).collect::<Vec<_>>(),
+        },
+        "done": false,
+        "status_code": 206,
     })
 }
 

@@ -1,11 +1,8 @@
 //! What Cartesia's clients ask for: the same fields on every route that speaks.
 
-use crate::api::speaker::find_speaker;
-use crate::app::App;
+use crate::api::sound::Ask;
 use crate::audio::encode::{AudioFormat, Output};
-use crate::engine::SpeakOptions;
 use crate::error::{Error, Kind, Result};
-use crate::models::registry::ModelInfo;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -53,33 +50,27 @@ struct GenerationConfig {
     volume: Option<f32>,
 }
 
-/// A request that has been understood.
-#[derive(Debug)]
-pub struct Asked {
-    /// What speaks.
-    pub model: ModelInfo,
-    /// How.
-    pub options: SpeakOptions,
-    /// How it is written.
-    pub output: Output,
-}
-
 impl GenerationRequest {
-    /// Everything but the text.
+    /// Everything but the text: who speaks it, how, and how it is written.
     ///
     /// # Errors
-    /// `InvalidRequest` that names the parameter, `NotFound` for a voice or model that is not here.
-    pub fn understand(&self, app: &App) -> Result<Asked> {
+    /// `InvalidRequest` that names the parameter.
+    pub fn ask(&self) -> Result<(Ask, Output)> {
         self.refuse()?;
         let output = self.output_format.as_ref().ok_or_else(|| missing("output_format"))?.output()?;
         let model = self.model_id.as_deref().ok_or_else(|| missing("model_id"))?;
         let voice = self.voice.as_ref().ok_or_else(|| missing("voice"))?;
         let voice = voice.as_str().or_else(|| voice["id"].as_str());
         let voice = voice.ok_or_else(|| Error::invalid("voice", "`voice` must be an id or an object with an `id`."))?;
-        let language = self.language()?;
-        let (model, options) = find_speaker(app, model, Some(voice), language).map_err(named_as_here)?;
-        let options = SpeakOptions { speed: self.speed()?, ..options };
-        Ok(Asked { model, options, output })
+        let (speed, volume) = (self.speed()?, self.volume()?);
+        let ask = Ask {
+            voice: Some(voice.to_owned()),
+            language: self.language()?,
+            speed,
+            volume,
+            ..Ask::new(model, "", "transcript")
+        };
+        Ok((ask, output))
     }
 
     /// The text.
@@ -102,9 +93,7 @@ impl GenerationRequest {
         let refused = [
             ("pronunciation_dict_id", self.pronunciation_dict_id.is_some()),
             ("save", self.save == Some(true)),
-            ("add_timestamps", self.add_timestamps == Some(true)),
             ("add_phoneme_timestamps", self.add_phoneme_timestamps == Some(true)),
-            ("generation_config.volume", self.generation_config.as_ref().is_some_and(|config| config.volume.is_some())),
             ("normalization", self.normalization.as_deref().is_some_and(|how| how != "auto")),
         ];
         match refused.iter().find(|(_, asks)| *asks) {
@@ -113,10 +102,12 @@ impl GenerationRequest {
         }
     }
 
-    fn language(&self) -> Result<Option<&str>> {
+    fn language(&self) -> Result<Option<String>> {
         match (self.language.as_deref(), self.locale.as_deref()) {
             (Some(_), Some(_)) => Err(Error::invalid("locale", "Send `language` or `locale`, not both.")),
-            (language, locale) => Ok(language.or(locale).filter(|tag| !tag.trim().is_empty())),
+            (language, locale) => {
+                Ok(language.or(locale).map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned))
+            }
         }
     }
 
@@ -132,6 +123,19 @@ impl GenerationRequest {
             true => Ok(speed),
             false => Err(Error::invalid("generation_config.speed", "`speed` must be between 0.25 and 4.")),
         }
+    }
+
+    fn volume(&self) -> Result<f32> {
+        let volume = self.generation_config.as_ref().and_then(|config| config.volume).unwrap_or(1.0);
+        match (0.0..=2.0).contains(&volume) {
+            true => Ok(volume),
+            false => Err(Error::invalid("generation_config.volume", "`volume` must be between 0 and 2.")),
+        }
+    }
+
+    /// Whether the times of words are wanted.
+    pub fn wants_words(&self) -> bool {
+        self.add_timestamps == Some(true)
     }
 }
 
@@ -184,7 +188,7 @@ fn missing(name: &'static str) -> Error {
 }
 
 /// The error with the names that these clients know.
-fn named_as_here(error: Error) -> Error {
+pub fn named_as_here(error: Error) -> Error {
     let message = error.message().to_owned();
     match error.param() {
         Some("voice") => Error::new(Kind::NotFound, message).with_param("voice").with_code("voice_not_found"),

@@ -4,9 +4,8 @@ use super::output;
 use super::query::{Parameters, wrong, wrong_model};
 use super::response::uuid_of;
 use crate::api::error::Rejection;
-use crate::api::sound::{begin_sound, log_late};
+use crate::api::sound::{Ask, begin_sound, log_late};
 use crate::app::App;
-use crate::engine::SpeakOptions;
 use crate::error::{Error, Kind, Result};
 use crate::models::catalog::ModelTask;
 use crate::models::registry::ModelInfo;
@@ -35,7 +34,8 @@ struct Asked {
     /// What the client calls the model.
     name: String,
     model: ModelInfo,
-    options: SpeakOptions,
+    voice: String,
+    speed: f32,
     output: output::Asked,
 }
 
@@ -45,8 +45,8 @@ pub async fn create_speech(State(app): State<App>, request: Request) -> Result<R
     let asked = Asked::parse(&app, request.uri())?;
     let text = text(request, app.config.limits.input_chars).await?;
     let length = text.chars().count();
-    let pool = app.models.synthesizer(&asked.model.id).await?;
-    let chunks = begin_sound(pool, (text, asked.options), asked.output.output, begun).await?;
+    let ask = Ask { voice: Some(asked.voice), speed: asked.speed, ..Ask::new(asked.model.id.as_str(), text, "text") };
+    let chunks = begin_sound(&app, ask, asked.output.output, begun).await?.bytes();
     let mut response = Body::from_stream(chunks.inspect_err(log_late)).into_response();
     for (name, value) in [
         (header::CONTENT_TYPE.as_str(), asked.output.content_type),
@@ -74,12 +74,7 @@ impl Asked {
             return Err(wrong("speed", query.text("speed").unwrap_or_default(), "a number from 0.7 to 1.5"));
         }
         let output = output::Asked::parse(&query)?;
-        Ok(Self {
-            name: name.to_owned(),
-            model,
-            options: SpeakOptions { speed, ..SpeakOptions::of_voice(voice) },
-            output,
-        })
+        Ok(Self { name: name.to_owned(), model, voice, speed, output })
     }
 }
 

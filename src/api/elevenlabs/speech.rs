@@ -3,13 +3,10 @@
 use super::output;
 use crate::api::error::Rejection;
 use crate::api::json::read_json;
-use crate::api::sound::{begin_sound, log_late};
-use crate::api::speaker::find_speaker;
+use crate::api::sound::{Ask, Sound, begin_sound, log_late};
 use crate::app::App;
 use crate::audio::encode::Output;
-use crate::engine::SpeakOptions;
 use crate::error::{Error, Kind, Result};
-use crate::models::registry::ModelInfo;
 use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::header;
@@ -53,14 +50,6 @@ struct VoiceSettings {
     speed: Option<f32>,
 }
 
-/// A request that has been understood.
-struct Asked {
-    model: ModelInfo,
-    text: String,
-    options: SpeakOptions,
-    output: Output,
-}
-
 /// Speaks a text.
 pub async fn create_speech(
     State(app): State<App>,
@@ -69,32 +58,43 @@ pub async fn create_speech(
     request: Request,
 ) -> Result<Response, Rejection> {
     let begun = Instant::now();
-    let asked = Asked::parse(&app, &voice, &query, read_json(request, MOST_BODY).await?)?;
-    let pool = app.models.synthesizer(&asked.model.id).await?;
-    let chunks = begin_sound(pool, (asked.text, asked.options), asked.output, begun).await?;
-    let headers = [(header::CONTENT_TYPE, asked.output.format.content_type())];
-    Ok((headers, Body::from_stream(chunks.inspect_err(log_late))).into_response())
+    let (sound, output) = begin(&app, voice, &query, request, begun).await?;
+    let headers = [(header::CONTENT_TYPE, output.format.content_type())];
+    Ok((headers, Body::from_stream(sound.bytes().inspect_err(log_late))).into_response())
 }
 
-impl Asked {
-    /// # Errors
-    /// `InvalidRequest` that names the parameter, `NotFound` for a voice or model that is not here.
-    fn parse(app: &App, voice: &str, query: &SpeechQuery, request: SpeechRequest) -> Result<Self> {
-        request.refuse()?;
-        let output = output::parse(query.output_format.as_deref().unwrap_or(output::DEFAULT))?;
-        let text = text(request.text, app.config.limits.input_chars)?;
-        let model = request.model_id.as_deref().unwrap_or(DEFAULT_MODEL);
-        let language = request.language_code.as_deref().filter(|code| !code.trim().is_empty());
-        let (model, options) = find_speaker(app, model, Some(voice), language).map_err(named_as_here)?;
-        let speed = request.voice_settings.and_then(|settings| settings.speed).unwrap_or(1.0);
-        if !(0.25..=4.0).contains(&speed) {
-            return Err(Error::invalid("voice_settings.speed", "`speed` must be between 0.25 and 4."));
-        }
-        Ok(Self { model, text, options: SpeakOptions { speed, ..options }, output })
-    }
+/// Begins to speak what `request` asks for.
+///
+/// # Errors
+/// `InvalidRequest` that names the parameter, `NotFound` for a voice or model that is not here; as [`begin_sound`].
+pub(super) async fn begin(
+    app: &App,
+    voice: String,
+    query: &SpeechQuery,
+    request: Request,
+    begun: Instant,
+) -> Result<(Sound, Output)> {
+    let output = output::parse(query.output_format.as_deref().unwrap_or(output::DEFAULT))?;
+    let request: SpeechRequest = read_json(request, MOST_BODY).await?;
+    let ask = request.ask(voice, app.config.limits.input_chars)?;
+    Ok((begin_sound(app, ask, output, begun).await.map_err(named_as_here)?, output))
 }
 
 impl SpeechRequest {
+    /// # Errors
+    /// `InvalidRequest` that names the parameter.
+    fn ask(self, voice: String, limit: usize) -> Result<Ask> {
+        self.refuse()?;
+        let text = text(self.text, limit)?;
+        let speed = self.voice_settings.and_then(|settings| settings.speed).unwrap_or(1.0);
+        if !(0.25..=4.0).contains(&speed) {
+            return Err(Error::invalid("voice_settings.speed", "`speed` must be between 0.25 and 4."));
+        }
+        let model = self.model_id.unwrap_or_else(|| DEFAULT_MODEL.to_owned());
+        let language = self.language_code.filter(|code| !code.trim().is_empty());
+        Ok(Ask { voice: Some(voice), language, speed, ..Ask::new(model, text, "text") })
+    }
+
     /// Refuses what would change the words or the sound in ways that this server does not have.
     fn refuse(&self) -> Result<()> {
         let off = |value: &Option<Value>| value.as_ref().is_none_or(|value| value.is_null());
@@ -123,7 +123,7 @@ fn text(text: Option<String>, limit: usize) -> Result<String> {
 }
 
 /// The error with the names that these clients know.
-fn named_as_here(error: Error) -> Error {
+pub(super) fn named_as_here(error: Error) -> Error {
     let message = error.message().to_owned();
     match error.param() {
         Some("voice") => Error::new(Kind::NotFound, message).with_param("voice_id").with_code("voice_not_found"),

@@ -1,10 +1,13 @@
 //! OpenAI's dialect: `/v1/audio/*` and `/v1/models`. It translates; `speech` and `models` decide.
 
 mod chunking_strategy;
+mod instructions;
 mod known_speakers;
 pub mod models;
 mod speaker_names;
 pub mod speech;
+mod speech_events;
+mod speech_form;
 pub mod transcript_body;
 mod transcript_events;
 mod transcription_form;

@@ -2,6 +2,7 @@
 
 use super::{Encoder, to_i16};
 use crate::error::Result;
+use std::io::{self, Seek, SeekFrom, Write};
 
 /// The length of the header that [`header`] gives, in bytes.
 pub const HEADER_LENGTH: usize = 44;
@@ -62,6 +63,23 @@ pub fn finalize_header(file: &mut [u8]) {
     let Ok(riff) = u32::try_from(file.len() - 8) else { return };
     file[4..8].copy_from_slice(&riff.to_le_bytes());
     file[40..HEADER_LENGTH].copy_from_slice(&(data as u32).to_le_bytes());
+}
+
+/// As [`finalize_header`], for a file on the disk.
+///
+/// # Errors
+/// Those of the file.
+pub fn finalize_file(file: &mut (impl Write + Seek)) -> io::Result<()> {
+    let length = file.seek(SeekFrom::End(0))?;
+    // A file over 4 GiB has no true size: it keeps the one for streams.
+    let (Ok(riff), Some(data)) = (u32::try_from(length.saturating_sub(8)), length.checked_sub(HEADER_LENGTH as u64))
+    else {
+        return Ok(());
+    };
+    file.seek(SeekFrom::Start(4))?;
+    file.write_all(&riff.to_le_bytes())?;
+    file.seek(SeekFrom::Start(40))?;
+    file.write_all(&(data as u32).to_le_bytes())
 }
 
 /// A WAV file whose header does not know its length: see [`finalize_header`].
