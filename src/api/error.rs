@@ -32,6 +32,9 @@ impl IntoResponse for Rejection {
         if error.kind() == Kind::Unauthorized {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        if error.kind() == Kind::UpgradeRequired {
+            response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        }
         response.extensions_mut().insert(Failed(Arc::new(error)));
         response
     }
@@ -53,6 +56,7 @@ pub fn status(kind: Kind) -> StatusCode {
         Kind::Forbidden => StatusCode::FORBIDDEN,
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Kind::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::Incomplete => StatusCode::UNPROCESSABLE_ENTITY,
         Kind::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -4,6 +4,7 @@
 
 mod auth;
 mod cartesia;
+mod contexts;
 mod deepgram;
 mod drain;
 mod elevenlabs;
@@ -18,6 +19,7 @@ mod models;
 mod observe;
 mod openai;
 mod report;
+mod socket;
 pub mod sound;
 mod upload;
 mod webhooks;
@@ -67,9 +69,14 @@ pub fn router(app: App) -> Result<Router> {
         .route("/v1/audio/translations", post(openai::transcriptions::create_translation))
         .route("/v1/audio/speech", post(openai::speech::create_speech))
         .route("/v1/audio/speech/timestamps", post(openai::speech::create_timed_speech))
-        .route(deepgram::SPEAK, post(deepgram::speak::create_speech))
+        .route(deepgram::SPEAK, post(deepgram::speak::create_speech).get(deepgram::speak_live::open_socket))
         .route("/v1/text-to-speech/{voice_id}", post(elevenlabs::speech::create_speech))
         .route("/v1/text-to-speech/{voice_id}/stream", post(elevenlabs::speech::create_speech))
+        .route("/v1/text-to-speech/{voice_id}/with-timestamps", post(elevenlabs::timestamps::create_speech))
+        .route("/v1/text-to-speech/{voice_id}/stream/with-timestamps", post(elevenlabs::timestamps::stream_speech))
+        .route("/v1/text-to-speech/{voice_id}/stream-input", get(elevenlabs::live::open_socket))
+        .route("/v1/text-to-speech/{voice_id}/multi-stream-input", get(elevenlabs::live::open_multi_socket))
+        .route("/tts/websocket", get(cartesia::live::open_socket))
         .route("/tts/bytes", post(cartesia::speech::create_speech))
         .route("/tts/sse", post(cartesia::events::create_speech))
         .route("/voices", get(cartesia::voices::list_voices))
@@ -118,6 +125,13 @@ pub async fn serve(app: App, listener: TcpListener) -> Result<()> {
     let (sweeper, stopping) = (tokio::spawn(app.clone().sweep_models()), app.clone());
     let mut jobs = tokio::spawn(app.clone().run_jobs(jobs::render(app.clone())));
     let server = axum::serve(listener, router).with_graceful_shutdown(async move { stopping.stopping().await });
+    // WebSockets are no requests to the server, but they hold a place as all others do.
+    let all = u32::try_from(app.config.limits.concurrent_requests).unwrap_or(u32::MAX);
+    let server = async {
+        server.await?;
+        let _ = app.requests.acquire_many(all).await;
+        Ok::<_, std::io::Error>(())
+    };
     let drain = Duration::from_secs(app.config.server.drain_seconds);
     let deadline = async {
         app.stopping().await;

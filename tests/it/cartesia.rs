@@ -1,6 +1,7 @@
 //! Cartesia's clients: a text comes back as sound or as events, and failures as they read them.
 
 use crate::app::TestApp;
+use crate::socket::Socket;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use reqwest::{Response, StatusCode};
@@ -156,4 +157,158 @@ async fn a_key_is_wanted_where_one_is_set() {
     assert_eq!(app.post("/tts/bytes?api_key=k1", &body).await.status(), StatusCode::OK);
     let request = app.client.post(format!("{}/tts/bytes", app.url)).json(&body).header("x-api-key", "k1");
     assert_eq!(request.send().await.expect("an answer").status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn words_have_times_where_they_are_wanted() {
+    let app = TestApp::start().await;
+    let body = with(request(raw("pcm_s16le", 16_000)), json!({"add_timestamps": true}));
+    let events = events_of(app.post("/tts/sse", &body).await).await;
+    let (mut words, mut before) = (Vec::new(), 0.0);
+    for event in events.iter().filter(|event| event["type"] == "timestamps") {
+        let times = &event["word_timestamps"];
+        let list = |name: &str| times[name].as_array().expect("a list").clone();
+        for ((word, start), end) in list("words").iter().zip(list("start")).zip(list("end")) {
+            let (start, end) = (start.as_f64().expect("a number"), end.as_f64().expect("a number"));
+            assert!(before <= start && start < end, "{word}");
+            before = start;
+            words.push(word.as_str().expect("text").to_owned());
+        }
+    }
+    assert_eq!(words.join(" ").replace('.', ""), SENTENCE.replace('.', ""));
+}
+
+#[tokio::test]
+async fn volume_is_a_factor() {
+    let app = TestApp::start().await;
+    let loudness = async |volume: f32| {
+        let body = with(request(raw("pcm_f32le", 16_000)), json!({"generation_config": {"volume": volume}}));
+        let sound = app.post("/tts/bytes", &body).await.bytes().await.expect("sound");
+        let sample = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("four bytes"));
+        sound.chunks_exact(4).map(|bytes| sample(bytes).abs()).sum::<f32>()
+    };
+    let ratio = loudness(0.5).await / loudness(1.0).await;
+    assert!((0.45..0.55).contains(&ratio), "{ratio}");
+}
+
+/// A message for the text `id`.
+fn bit(id: &str, transcript: &str, changes: Value) -> Value {
+    let base = json!({
+        "model_id": "fake-mouth", "voice": {"mode": "id", "id": "tone"}, "output_format": raw("pcm_s16le", 8_000),
+        "context_id": id, "transcript": transcript,
+    });
+    with(base, changes)
+}
+
+/// What comes of the text `id` until `last`: the bytes, and the other events.
+async fn until(socket: &mut Socket, id: &str, last: &str) -> (usize, Vec<Value>) {
+    let (mut bytes, mut events) = (0, Vec::new());
+    loop {
+        let event = socket.next().await.json();
+        assert_eq!(event["context_id"], id, "{event}");
+        if let Some(data) = event["data"].as_str() {
+            bytes += BASE64_STANDARD.decode(data).expect("base64").len();
+            continue;
+        }
+        let is_last = event["type"] == last;
+        events.push(event);
+        if is_last {
+            return (bytes, events);
+        }
+    }
+}
+
+#[tokio::test]
+async fn text_goes_in_bit_by_bit_over_a_connection() {
+    let app = TestApp::start().await;
+    let path = "/tts/websocket?api_key=any&cartesia_version=2025-04-16";
+    let mut socket = Socket::open(&app, path, &[]).await.expect("a connection");
+    for word in SENTENCE.split_inclusive(' ') {
+        let request = with(request(raw("pcm_s16le", 16_000)), json!({"transcript": word, "context_id": "a"}));
+        socket.send(&with(request, json!({"continue": true, "add_timestamps": true}))).await;
+    }
+    let end = with(request(raw("pcm_s16le", 16_000)), json!({"transcript": "", "context_id": "a", "continue": false}));
+    socket.send(&end).await;
+    let (mut sound, mut words) = (Vec::new(), Vec::new());
+    loop {
+        let event = socket.next().await.json();
+        assert_eq!(event["context_id"], "a");
+        match event["type"].as_str().expect("a type") {
+            "chunk" => sound.extend(BASE64_STANDARD.decode(event["data"].as_str().expect("text")).expect("base64")),
+            "timestamps" => words.extend(event["word_timestamps"]["words"].as_array().expect("a list").clone()),
+            "done" => break,
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(words.len(), SENTENCE.split(' ').count());
+    let listen = "/v1/listen?punctuate=true&encoding=linear16&sample_rate=16000";
+    let heard: Value = app.post_body(listen, "audio/any", sound).await.json().await.expect("JSON");
+    assert_eq!(heard["results"]["channels"][0]["alternatives"][0]["transcript"], SENTENCE);
+}
+
+#[tokio::test]
+async fn flushes_are_answered_after_their_sound() {
+    let app = TestApp::start().await;
+    let mut socket = Socket::open(&app, "/tts/websocket", &[]).await.expect("a connection");
+    for (text, id) in [("One.", 1), ("Seven.", 2)] {
+        socket.send(&bit("a", text, json!({"continue": true, "flush": true}))).await;
+        let (bytes, events) = until(&mut socket, "a", "flush_done").await;
+        let tenths = bytes / 1_600;
+        assert!((text.len()..text.len() + 4).contains(&tenths), "{text}: {tenths}");
+        assert_eq!((events.len(), &events[0]["flush_id"]), (1, &json!(id)));
+    }
+    socket.send(&bit("a", "", json!({}))).await;
+    let (bytes, events) = until(&mut socket, "a", "done").await;
+    assert_eq!((bytes, events.len()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_text_that_is_cancelled_is_said_no_further_and_others_are() {
+    let app = TestApp::start_with(|config| config.engine.slots = 1).await;
+    let mut socket = Socket::open(&app, "/tts/websocket", &[]).await.expect("a connection");
+    app.fakes.hold();
+    socket.send(&bit("a", "Hold.", json!({}))).await;
+    while app.fakes.inside() == 0 {
+        tokio::task::yield_now().await;
+    }
+    socket.send(&json!({"context_id": "a", "cancel": true})).await;
+    assert_eq!(until(&mut socket, "a", "done").await.0, 0);
+    while app.fakes.cancelled() == 0 {
+        tokio::task::yield_now().await;
+    }
+    app.fakes.release();
+    socket.send(&bit("b", "On.", json!({}))).await;
+    assert!(until(&mut socket, "b", "done").await.0 > 0);
+}
+
+#[tokio::test]
+async fn an_error_names_its_text_and_leaves_the_others() {
+    let app = TestApp::start().await;
+    let mut socket = Socket::open(&app, "/tts/websocket", &[]).await.expect("a connection");
+    for (message, id, status) in [
+        (bit("a", "Fail.", json!({})), json!("a"), 500),
+        (bit("b", "Hi.", json!({"voice": "nobody"})), json!("b"), 404),
+        (bit("c", "Hi.", json!({"output_format": {"container": "ogg", "sample_rate": 8_000}})), json!("c"), 400),
+        (bit("d", "Hi.", json!({"transcript": 7})), Value::Null, 400),
+        (json!({"transcript": "Hi."}), Value::Null, 400),
+    ] {
+        socket.send(&message).await;
+        let error = socket.next().await.json();
+        assert_eq!((&error["type"], &error["done"]), (&json!("error"), &json!(true)), "{error}");
+        assert_eq!((&error["context_id"], &error["status_code"]), (&id, &json!(status)), "{error}");
+        assert!(error["title"].is_string() && error["message"].is_string() && error["error_code"].is_string());
+    }
+    socket.send(&bit("e", "On.", json!({}))).await;
+    assert!(until(&mut socket, "e", "done").await.0 > 0);
+}
+
+#[tokio::test]
+async fn a_connection_has_so_many_texts_and_no_more() {
+    let app = TestApp::start().await;
+    let mut socket = Socket::open(&app, "/tts/websocket", &[]).await.expect("a connection");
+    for number in 0..33 {
+        socket.send(&bit(&number.to_string(), "wait", json!({"continue": true, "max_buffer_delay_ms": 100_000}))).await;
+    }
+    let error = socket.next().await.json();
+    assert_eq!((&error["context_id"], &error["status_code"]), (&json!("32"), &json!(429)));
 }

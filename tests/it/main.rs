@@ -7,6 +7,7 @@ mod cli;
 mod damaged;
 mod deepgram;
 mod deepgram_speak;
+mod deepgram_speak_live;
 #[cfg(feature = "espeak")]
 mod der;
 #[cfg(feature = "espeak")]
@@ -20,6 +21,7 @@ mod jobs;
 mod models;
 mod pull;
 mod server;
+mod socket;
 mod sound;
 mod speech;
 mod transcription;

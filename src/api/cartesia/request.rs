@@ -32,6 +32,15 @@ pub struct GenerationRequest {
     pub context_id: Option<String>,
     add_timestamps: Option<bool>,
     add_phoneme_timestamps: Option<bool>,
+    /// Whether more of the text comes in another message.
+    #[serde(rename = "continue")]
+    pub continues: Option<bool>,
+    /// Whether everything sent so far is said before what comes next.
+    pub flush: Option<bool>,
+    /// How long text may wait for the rest of its sentence, in milliseconds.
+    pub max_buffer_delay_ms: Option<u64>,
+    /// Whether nothing more is to be said.
+    pub cancel: Option<bool>,
 }
 
 /// How the answer is to be written.

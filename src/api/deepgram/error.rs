@@ -53,6 +53,7 @@ fn code(kind: Kind) -> &'static str {
         Kind::Forbidden => "INSUFFICIENT_PERMISSIONS",
         Kind::NotFound => "NOT_FOUND",
         Kind::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+        Kind::UpgradeRequired => "UPGRADE_REQUIRED",
         Kind::TooLarge => "PAYLOAD_TOO_LARGE",
         Kind::Incomplete => "UNPROCESSABLE_ENTITY",
         Kind::Unsupported => "UNSUPPORTED_MEDIA_TYPE",

@@ -38,6 +38,7 @@ fn name(kind: Kind) -> &'static str {
         Kind::Forbidden => "missing_permissions",
         Kind::NotFound => "not_found",
         Kind::MethodNotAllowed => "method_not_allowed",
+        Kind::UpgradeRequired => "upgrade_required",
         Kind::TooLarge => "payload_too_large",
         Kind::Overloaded => "too_many_concurrent_requests",
         Kind::Unavailable => "service_unavailable",

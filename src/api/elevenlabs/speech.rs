@@ -29,24 +29,25 @@ pub struct SpeechQuery {
     output_format: Option<String>,
 }
 
-/// ElevenLabs' body, field by field.
+/// ElevenLabs' body, field by field. Connections have the same in their query and in their first message.
 ///
 /// What it tells a voice about its manner (`stability`, `seed`, the text before and after, …) is accepted as a hint that
 /// the voices here cannot take; what would change the words is not.
-#[derive(Deserialize)]
-struct SpeechRequest {
-    text: Option<String>,
-    model_id: Option<String>,
-    language_code: Option<String>,
-    voice_settings: Option<VoiceSettings>,
-    pronunciation_dictionary_locators: Option<Vec<Value>>,
-    apply_text_normalization: Option<String>,
-    apply_language_text_normalization: Option<bool>,
-    audio_effects: Option<Value>,
+#[derive(Default, Deserialize)]
+pub(super) struct SpeechRequest {
+    pub(super) text: Option<String>,
+    pub(super) model_id: Option<String>,
+    pub(super) language_code: Option<String>,
+    pub(super) voice_settings: Option<VoiceSettings>,
+    pub(super) pronunciation_dictionary_locators: Option<Vec<Value>>,
+    pub(super) apply_text_normalization: Option<String>,
+    pub(super) apply_language_text_normalization: Option<bool>,
+    pub(super) audio_effects: Option<Value>,
 }
 
-#[derive(Deserialize)]
-struct VoiceSettings {
+/// How a voice is to speak.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct VoiceSettings {
     speed: Option<f32>,
 }
 
@@ -84,15 +85,23 @@ impl SpeechRequest {
     /// # Errors
     /// `InvalidRequest` that names the parameter.
     fn ask(self, voice: String, limit: usize) -> Result<Ask> {
+        let text = text(self.text.as_deref(), limit)?.to_owned();
+        Ok(Ask { text, ..self.manner(voice)? })
+    }
+
+    /// Who is to speak, and how; the text is left out.
+    ///
+    /// # Errors
+    /// `InvalidRequest` that names the parameter.
+    pub(super) fn manner(self, voice: String) -> Result<Ask> {
         self.refuse()?;
-        let text = text(self.text, limit)?;
         let speed = self.voice_settings.and_then(|settings| settings.speed).unwrap_or(1.0);
         if !(0.25..=4.0).contains(&speed) {
             return Err(Error::invalid("voice_settings.speed", "`speed` must be between 0.25 and 4."));
         }
         let model = self.model_id.unwrap_or_else(|| DEFAULT_MODEL.to_owned());
         let language = self.language_code.filter(|code| !code.trim().is_empty());
-        Ok(Ask { voice: Some(voice), language, speed, ..Ask::new(model, text, "text") })
+        Ok(Ask { voice: Some(voice), language, speed, ..Ask::new(model, "", "text") })
     }
 
     /// Refuses what would change the words or the sound in ways that this server does not have.
@@ -111,15 +120,22 @@ impl SpeechRequest {
     }
 }
 
-fn text(text: Option<String>, limit: usize) -> Result<String> {
+fn text(text: Option<&str>, limit: usize) -> Result<&str> {
     let text = text.filter(|text| !text.trim().is_empty());
     let text = text.ok_or_else(|| Error::invalid("text", "`text` must hold at least one character."))?;
+    check_length(text, limit)?;
+    Ok(text)
+}
+
+/// # Errors
+/// `InvalidRequest` for a text of more than `limit` characters.
+pub(super) fn check_length(text: &str, limit: usize) -> Result<()> {
     let length = text.chars().count();
     if length > limit {
         let message = format!("`text` must not be longer than {limit} characters; it has {length}.");
         return Err(Error::invalid("text", message).with_code("max_character_limit_exceeded"));
     }
-    Ok(text)
+    Ok(())
 }
 
 /// The error with the names that these clients know.
