@@ -25,6 +25,8 @@ pub enum Kind {
     NotFound,
     /// The route exists, but not for this HTTP method.
     MethodNotAllowed,
+    /// The route exists, but speaks another protocol, to which the connection must be upgraded.
+    UpgradeRequired,
     /// The upload or the text is over a limit.
     TooLarge,
     /// The answer would miss what the caller insists on.

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind};
 use axum::Json;
+use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -31,19 +32,31 @@ impl IntoResponse for Rejection {
         if error.kind() == Kind::Unauthorized {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        if error.kind() == Kind::UpgradeRequired {
+            response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        }
         response.extensions_mut().insert(Failed(Arc::new(error)));
         response
     }
 }
 
+/// Gives a failure the `body` that clients of another dialect expect.
+pub fn rephrase(mut response: Response, body: impl FnOnce(&Error, StatusCode) -> Value) -> Response {
+    let Some(Failed(error)) = response.extensions().get::<Failed>().cloned() else { return response };
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    let body = body(&error, response.status());
+    response.map(|_| Body::from(body.to_string()))
+}
+
 /// The status of each kind of failure.
-fn status(kind: Kind) -> StatusCode {
+pub fn status(kind: Kind) -> StatusCode {
     match kind {
         Kind::InvalidRequest | Kind::InvalidAudio => StatusCode::BAD_REQUEST,
         Kind::Unauthorized => StatusCode::UNAUTHORIZED,
         Kind::Forbidden => StatusCode::FORBIDDEN,
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Kind::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::Incomplete => StatusCode::UNPROCESSABLE_ENTITY,
         Kind::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,

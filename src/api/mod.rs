@@ -3,6 +3,8 @@
 //! The dialects translate between a vendor's wire shapes and the neutral core in `speech`; they decide nothing.
 
 mod auth;
+mod cartesia;
+mod contexts;
 mod deepgram;
 mod drain;
 mod elevenlabs;
@@ -11,11 +13,13 @@ mod files;
 mod form;
 mod health;
 mod jobs;
+mod json;
 mod languages;
 mod models;
 mod observe;
 mod openai;
 mod report;
+mod socket;
 pub mod sound;
 mod upload;
 mod webhooks;
@@ -68,7 +72,18 @@ pub fn router(app: App) -> Result<Router> {
         .route("/v1/audio/translations", post(openai::transcriptions::create_translation))
         .route("/v1/audio/speech", post(openai::speech::create_speech))
         .route("/v1/audio/speech/timestamps", post(openai::speech::create_timed_speech))
-        .route(deepgram::SPEAK, post(deepgram::speak::create_speech))
+        .route(deepgram::SPEAK, post(deepgram::speak::create_speech).get(deepgram::speak_live::open_socket))
+        .route("/v1/text-to-speech/{voice_id}", post(elevenlabs::speech::create_speech))
+        .route("/v1/text-to-speech/{voice_id}/stream", post(elevenlabs::speech::create_speech))
+        .route("/v1/text-to-speech/{voice_id}/with-timestamps", post(elevenlabs::timestamps::create_speech))
+        .route("/v1/text-to-speech/{voice_id}/stream/with-timestamps", post(elevenlabs::timestamps::stream_speech))
+        .route("/v1/text-to-speech/{voice_id}/stream-input", get(elevenlabs::live::open_socket))
+        .route("/v1/text-to-speech/{voice_id}/multi-stream-input", get(elevenlabs::live::open_multi_socket))
+        .route("/tts/websocket", get(cartesia::live::open_socket))
+        .route("/tts/bytes", post(cartesia::speech::create_speech))
+        .route("/tts/sse", post(cartesia::events::create_speech))
+        .route("/voices", get(cartesia::voices::list_voices))
+        .route("/voices/{id}", get(cartesia::voices::get_voice))
         .route(deepgram::LISTEN, post(deepgram::listen::create_transcript))
         .route("/v1/jobs", get(jobs::list_jobs))
         .route("/v1/jobs/{id}", get(jobs::get_job).delete(jobs::cancel_job))
@@ -91,6 +106,8 @@ pub fn router(app: App) -> Result<Router> {
         .layer(from_fn(drain::drain_refused))
         .layer(from_fn(observe::answer_panics))
         .layer(from_fn(deepgram::error::speak_deepgram))
+        .layer(from_fn(elevenlabs::error::speak_elevenlabs))
+        .layer(from_fn(cartesia::error::speak_cartesia))
         .layer(from_fn(observe::log_request)) // sees every answer, also those of the layers above
         .with_state(app))
 }
@@ -111,6 +128,13 @@ pub async fn serve(app: App, listener: TcpListener) -> Result<()> {
     let (sweeper, stopping) = (tokio::spawn(app.clone().sweep_models()), app.clone());
     let mut jobs = tokio::spawn(app.clone().run_jobs(jobs::render(app.clone())));
     let server = axum::serve(listener, router).with_graceful_shutdown(async move { stopping.stopping().await });
+    // WebSockets are no requests to the server, but they hold a place as all others do.
+    let all = u32::try_from(app.config.limits.concurrent_requests).unwrap_or(u32::MAX);
+    let server = async {
+        server.await?;
+        let _ = app.requests.acquire_many(all).await;
+        Ok::<_, std::io::Error>(())
+    };
     let drain = Duration::from_secs(app.config.server.drain_seconds);
     let deadline = async {
         app.stopping().await;

@@ -6,6 +6,7 @@ use crate::audio::encode::Output;
 use crate::engine::SpeakOptions;
 use crate::engine::pool::Priority;
 use crate::error::{Error, Kind, Result};
+use crate::speech::live::LiveVoice;
 use crate::speech::script::{self, Part, Script};
 use crate::speech::speak::{Encoded, OUTPUT_SAMPLE_RATE, Request, Said, TimedWord, bytes, encode, speak};
 use crate::telemetry;
@@ -92,6 +93,17 @@ pub async fn begin_sound(app: &App, ask: Ask, output: impl Into<Output>, begun: 
     telemetry::first_byte(begun.elapsed());
     let encoded = futures::stream::iter(first.map(Ok)).chain(encoded).boxed();
     Ok(Sound { text, model, encoded })
+}
+
+/// Who speaks a text that is still being written, as `ask` says, whose own text is not said.
+///
+/// # Errors
+/// As [`begin_sound`], for what goes wrong before the first byte.
+pub async fn live_voice(app: &App, ask: Ask, output: Output) -> Result<LiveVoice> {
+    let (volume, sample_rate) = (ask.volume, output.sample_rate.unwrap_or(OUTPUT_SAMPLE_RATE));
+    let (model, request) = understand(app, Ask { text: String::new(), ..ask }, sample_rate)?;
+    let pool = app.models.synthesizer(&model).await?;
+    Ok(LiveVoice { pool, request, volume, output, priority: Priority::Realtime, patience: None })
 }
 
 /// The model that is to speak and what it is to say.

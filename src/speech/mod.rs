@@ -6,6 +6,8 @@ pub mod chunk;
 pub mod complete;
 pub mod lexicon;
 mod lines;
+pub mod live;
+mod live_text;
 pub mod normalize;
 mod pause;
 pub mod script;

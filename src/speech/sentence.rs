@@ -77,8 +77,28 @@ fn ending(rest: &str, length: usize) -> Break {
     behind.filter_map(|(at, c)| border(rest, said + at, c)).max().unwrap_or(Break::Word)
 }
 
+/// The borders of clauses, sentences and paragraphs in `text` that stay where they are whatever text follows, each as the
+/// number of bytes before it.
+pub fn settled_borders(text: &str) -> impl Iterator<Item = (usize, Break)> + '_ {
+    text.char_indices().filter_map(move |(at, c)| {
+        let end = border(text, at, c).filter(|end| *end > Break::Word)?;
+        let after = if c == '\n' { at + 1 } else { closed(text, at + c.len_utf8()) };
+        is_settled(&text[after..], end).then_some((after, end))
+    })
+}
+
+/// Whether a border in front of `following` is one whatever comes after that: the word behind the end of a sentence must
+/// be complete, for it tells whether the full stop was only that of an abbreviation.
+fn is_settled(following: &str, end: Break) -> bool {
+    let Some(word) = following.find(char::is_alphanumeric) else { return false };
+    end == Break::Clause || following[word..].chars().next().is_some_and(is_cjk) || {
+        let word = &following[word..];
+        word.contains(|c: char| !c.is_alphanumeric()) || word.chars().count() > NEAR
+    }
+}
+
 /// Whether a voice has something to say for `c`.
-fn is_speakable(c: char) -> bool {
+pub(super) fn is_speakable(c: char) -> bool {
     c.is_alphanumeric()
         || "$€£¥%&@#+=<>^*/\\|~°§©®™".contains(c)
         || matches!(u32::from(c), 0x2190..=0x2BFF | 0x1_F000..=0x1_FAFF)

@@ -401,7 +401,7 @@ impl Encoding {
 }
 
 /// The bytes that are ready with `block`, the last of which is `None`, and the encoder to go on with.
-fn encode_block(
+pub(super) fn encode_block(
     output: Output,
     known: Option<Box<dyn Encoder>>,
     block: Option<Pcm>,
@@ -417,4 +417,4 @@ fn encode_block(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -2,15 +2,18 @@
 
 mod app;
 mod architecture;
+mod cartesia;
 mod cli;
 mod damaged;
 mod deepgram;
 mod deepgram_speak;
+mod deepgram_speak_live;
 #[cfg(feature = "espeak")]
 mod der;
 #[cfg(feature = "espeak")]
 mod diarization;
 mod disconnects;
+mod elevenlabs;
 mod fake;
 mod fetch;
 mod isolation;
@@ -18,6 +21,7 @@ mod jobs;
 mod models;
 mod pull;
 mod server;
+mod socket;
 mod sound;
 mod speech;
 mod speech_times;

@@ -1,12 +1,11 @@
 //! What Deepgram's clients see of a failure: its body and headers, on every answer of its routes, whoever refused.
 
 use super::{LISTEN, SPEAK};
-use crate::api::error::Failed;
+use crate::api::error::{Failed, rephrase};
 use crate::api::observe;
 use crate::error::{Error, Kind};
-use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -28,9 +27,8 @@ pub async fn speak_deepgram(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(RequestId(id));
     let mut response = next.run(request).await;
     if let Some(Failed(error)) = response.extensions().get::<Failed>().cloned() {
-        response.headers_mut().remove(header::CONTENT_LENGTH);
+        response = rephrase(response, |error, _| body(error, id));
         response.headers_mut().insert(ERROR, printable(&error));
-        response = response.map(|_| Body::from(body(&error, id).to_string()));
     }
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -55,6 +53,7 @@ fn code(kind: Kind) -> &'static str {
         Kind::Forbidden => "INSUFFICIENT_PERMISSIONS",
         Kind::NotFound => "NOT_FOUND",
         Kind::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+        Kind::UpgradeRequired => "UPGRADE_REQUIRED",
         Kind::TooLarge => "PAYLOAD_TOO_LARGE",
         Kind::Incomplete => "UNPROCESSABLE_ENTITY",
         Kind::Unsupported => "UNSUPPORTED_MEDIA_TYPE",

@@ -10,6 +10,7 @@ mod query;
 mod replace;
 mod response;
 pub mod speak;
+pub mod speak_live;
 mod spoken;
 
 pub use response::timestamp;

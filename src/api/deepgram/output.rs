@@ -7,6 +7,10 @@ use crate::error::{Error, Result};
 /// The sample rate of MP3 and AAC, in hertz.
 const MUSIC_RATE: u32 = 22_050;
 
+/// The sample rates of samples as they are, and of those of telephones: the default first.
+const LINEAR_RATES: [u32; 5] = [24_000, 8_000, 16_000, 32_000, 48_000];
+const TELEPHONE_RATES: [u32; 2] = [8_000, 16_000];
+
 /// How an answer is to be written.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Asked {
@@ -25,9 +29,9 @@ impl Asked {
         let encoding = query.text("encoding").unwrap_or("mp3");
         let choices = Choices { query, encoding };
         let (format, container, rates): (_, &[&str], &[u32]) = match encoding {
-            "linear16" => (AudioFormat::Wav, &["wav", "none"], &[24_000, 8_000, 16_000, 32_000, 48_000]),
-            "mulaw" => (AudioFormat::MulawWav, &["wav", "none"], &[8_000, 16_000]),
-            "alaw" => (AudioFormat::AlawWav, &["wav", "none"], &[8_000, 16_000]),
+            "linear16" => (AudioFormat::Wav, &["wav", "none"], &LINEAR_RATES),
+            "mulaw" => (AudioFormat::MulawWav, &["wav", "none"], &TELEPHONE_RATES),
+            "alaw" => (AudioFormat::AlawWav, &["wav", "none"], &TELEPHONE_RATES),
             "mp3" => (AudioFormat::Mp3, &["none"], &[MUSIC_RATE]),
             "aac" => (AudioFormat::Aac, &["none"], &[MUSIC_RATE]),
             "flac" => (AudioFormat::Flac, &["none"], &[24_000, 8_000, 16_000, 22_050, 32_000, 48_000]),
@@ -38,6 +42,28 @@ impl Asked {
         let sample_rate = choices.sample_rate(rates)?;
         let bit_rate = choices.bit_rate()?;
         let output = Output { format, sample_rate: Some(sample_rate), bit_rate };
+        Ok(Self { output, content_type: content_type(format, sample_rate) })
+    }
+}
+
+impl Asked {
+    /// As [`Asked::parse`], for sound without a header and with nothing but samples in it.
+    ///
+    /// # Errors
+    /// `InvalidRequest` that names the parameter.
+    pub fn live(query: &Parameters) -> Result<Self> {
+        let encoding = query.text("encoding").unwrap_or("linear16");
+        let choices = Choices { query, encoding };
+        let (format, rates): (_, &[u32]) = match encoding {
+            "linear16" => (AudioFormat::Pcm, &LINEAR_RATES),
+            "mulaw" => (AudioFormat::Mulaw, &TELEPHONE_RATES),
+            "alaw" => (AudioFormat::Alaw, &TELEPHONE_RATES),
+            other => return Err(wrong("encoding", other, "linear16, mulaw or alaw")),
+        };
+        choices.container(&["none"])?;
+        choices.bit_rate()?;
+        let sample_rate = choices.sample_rate(rates)?;
+        let output = Output { format, sample_rate: Some(sample_rate), bit_rate: None };
         Ok(Self { output, content_type: content_type(format, sample_rate) })
     }
 }
@@ -138,6 +164,26 @@ mod tests {
         ] {
             let output = Output { format, sample_rate: Some(sample_rate), bit_rate };
             assert_eq!(asked(query).unwrap(), Asked { output, content_type: content_type.into() }, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_connection_carries_samples_alone() {
+        let live = |query: &str| {
+            Asked::live(&Parameters::read(&format!("/v1/speak?{query}").parse().unwrap()).unwrap()).map(|it| it.output)
+        };
+        let output = |format, sample_rate| Output { format, sample_rate: Some(sample_rate), bit_rate: None };
+        assert_eq!(live("").unwrap(), output(AudioFormat::Pcm, 24_000));
+        assert_eq!(live("encoding=linear16&sample_rate=48000").unwrap(), output(AudioFormat::Pcm, 48_000));
+        assert_eq!(live("encoding=mulaw&container=none").unwrap(), output(AudioFormat::Mulaw, 8_000));
+        assert_eq!(live("encoding=alaw&sample_rate=16000").unwrap(), output(AudioFormat::Alaw, 16_000));
+        for (query, param) in [
+            ("encoding=mp3", "encoding"),
+            ("container=wav", "container"),
+            ("encoding=mulaw&sample_rate=24000", "sample_rate"),
+            ("bit_rate=48000", "bit_rate"),
+        ] {
+            assert_eq!(live(query).unwrap_err().param(), Some(param), "{query}");
         }
     }
 

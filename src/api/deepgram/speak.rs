@@ -11,7 +11,7 @@ use crate::models::catalog::ModelTask;
 use crate::models::registry::ModelInfo;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Uri, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures::TryStreamExt;
 use serde_json::Value;
@@ -30,23 +30,25 @@ const AURA: &str = "deepgram/aura-2";
 const REFUSED: [&str; 2] = ["callback", "callback_method"];
 
 /// A query that has been understood.
-struct Asked {
+pub(super) struct Asked {
     /// What the client calls the model.
-    name: String,
-    model: ModelInfo,
+    pub(super) name: String,
+    /// What speaks.
+    pub(super) model: ModelInfo,
     voice: String,
     speed: f32,
-    output: output::Asked,
+    /// How it is written.
+    pub(super) output: output::Asked,
 }
 
 /// Speaks a text.
 pub async fn create_speech(State(app): State<App>, request: Request) -> Result<Response, Rejection> {
     let begun = Instant::now();
-    let asked = Asked::parse(&app, request.uri())?;
+    let query = Parameters::read(request.uri())?;
+    let asked = Asked::parse(&app, &query, output::Asked::parse(&query)?)?;
     let text = text(request, app.config.limits.input_chars).await?;
     let length = text.chars().count();
-    let ask = Ask { voice: Some(asked.voice), speed: asked.speed, ..Ask::new(asked.model.id.as_str(), text, "text") };
-    let chunks = begin_sound(&app, ask, asked.output.output, begun).await?.bytes();
+    let chunks = begin_sound(&app, asked.ask(text), asked.output.output, begun).await?.bytes();
     let mut response = Body::from_stream(chunks.inspect_err(log_late)).into_response();
     for (name, value) in [
         (header::CONTENT_TYPE.as_str(), asked.output.content_type),
@@ -61,10 +63,11 @@ pub async fn create_speech(State(app): State<App>, request: Request) -> Result<R
 }
 
 impl Asked {
+    /// Reads everything but how the sound is written, which is `output`.
+    ///
     /// # Errors
     /// `InvalidRequest` that names the parameter.
-    fn parse(app: &App, uri: &Uri) -> Result<Self> {
-        let query = Parameters::read(uri)?;
+    pub(super) fn parse(app: &App, query: &Parameters, output: output::Asked) -> Result<Self> {
         query.refuse(&REFUSED)?;
         query.flag("mip_opt_out")?; // nothing is kept, so either is honoured
         let name = query.text("model").unwrap_or(DEFAULT_MODEL);
@@ -73,8 +76,12 @@ impl Asked {
         if !(0.7..=1.5).contains(&speed) {
             return Err(wrong("speed", query.text("speed").unwrap_or_default(), "a number from 0.7 to 1.5"));
         }
-        let output = output::Asked::parse(&query)?;
         Ok(Self { name: name.to_owned(), model, voice, speed, output })
+    }
+
+    /// Asks for `text` to be said.
+    pub(super) fn ask(&self, text: String) -> Ask {
+        Ask { voice: Some(self.voice.clone()), speed: self.speed, ..Ask::new(self.model.id.as_str(), text, "text") }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod aac;
 mod flac;
+mod float;
 mod mp3;
 mod ogg;
 mod opus;
@@ -40,6 +41,10 @@ pub enum AudioFormat {
     MulawWav,
     /// WAV with G.711 A-law samples.
     AlawWav,
+    /// 32-bit little-endian floating-point samples, and nothing else.
+    Float,
+    /// WAV with 32-bit floating-point samples.
+    FloatWav,
 }
 
 /// How sound is written.
@@ -60,7 +65,8 @@ impl From<AudioFormat> for Output {
 }
 
 impl AudioFormat {
-    /// Every format that can be asked for by its name alone, the default one first. Those of telephones are not.
+    /// Every format that can be asked for by its name alone, the default one first. Those of telephones and of
+    /// floating-point samples are not.
     pub const ALL: [Self; 7] = [Self::Mp3, Self::Opus, Self::Webm, Self::Aac, Self::Flac, Self::Wav, Self::Pcm];
 
     /// The format called `name`, as [`AudioFormat::name`] gives it.
@@ -80,6 +86,7 @@ impl AudioFormat {
             Self::Pcm => "pcm",
             Self::Mulaw | Self::MulawWav => "mulaw",
             Self::Alaw | Self::AlawWav => "alaw",
+            Self::Float | Self::FloatWav => "float",
         }
     }
 
@@ -91,8 +98,8 @@ impl AudioFormat {
             Self::Webm => "audio/webm",
             Self::Aac => "audio/aac",
             Self::Flac => "audio/flac",
-            Self::Wav | Self::MulawWav | Self::AlawWav => "audio/wav",
-            Self::Pcm => "audio/pcm",
+            Self::Wav | Self::MulawWav | Self::AlawWav | Self::FloatWav => "audio/wav",
+            Self::Pcm | Self::Float => "audio/pcm",
             Self::Mulaw => "audio/mulaw",
             Self::Alaw => "audio/alaw",
         }
@@ -145,6 +152,8 @@ fn encoder_at(output: Output, sample_rate: u32) -> Result<Box<dyn Encoder>> {
         AudioFormat::Alaw => Box::new(telephone::G711::headerless(Law::A)),
         AudioFormat::MulawWav => Box::new(telephone::G711::in_wav(Law::Mu, sample_rate)),
         AudioFormat::AlawWav => Box::new(telephone::G711::in_wav(Law::A, sample_rate)),
+        AudioFormat::Float => Box::new(float::Float::headerless()),
+        AudioFormat::FloatWav => Box::new(float::Float::in_wav(sample_rate)),
     })
 }
 
@@ -393,6 +402,34 @@ mod tests {
             assert!(size(format, 16_000) * 3 < size(format, 48_000) * 2, "{}", format.name());
         }
         assert!(encoder(Output { bit_rate: Some(47_999), ..AudioFormat::Mp3.into() }, RATE).is_err());
+    }
+
+    #[test]
+    fn mp3_has_the_bit_rates_of_its_sample_rate() {
+        for (sample_rate, bit_rate, there) in [
+            (8_000, 64_000, true),
+            (8_000, 96_000, false),
+            (22_050, 32_000, true),
+            (24_000, 160_000, true),
+            (24_000, 192_000, false),
+            (44_100, 32_000, true),
+            (44_100, 128_000, true),
+            (44_100, 192_000, true),
+            (48_000, 16_000, false),
+        ] {
+            let output = Output { format: AudioFormat::Mp3, sample_rate: Some(sample_rate), bit_rate: Some(bit_rate) };
+            let Ok(mut encoder) = encoder(output, RATE) else {
+                assert!(!there, "{bit_rate} at {sample_rate}");
+                continue;
+            };
+            let mut bytes = Vec::new();
+            encoder.encode(&sound(), &mut bytes).unwrap();
+            encoder.finish(&mut bytes).unwrap();
+            let heard = decode(bytes.clone()).unwrap();
+            let got = bytes.len() as f32 * 8.0 / heard.duration().as_secs_f32();
+            assert!(there && heard.sample_rate == sample_rate, "{bit_rate} at {sample_rate}");
+            assert!((got / bit_rate as f32 - 1.0).abs() < 0.05, "{bit_rate} at {sample_rate}: {got}");
+        }
     }
 
     #[test]

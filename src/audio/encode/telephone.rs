@@ -1,11 +1,9 @@
 //! G.711, the encodings of telephones: eight bits for each sample, finer where the sound is quiet. No crate: each law is
 //! a few lines.
 
+use super::wav::{EXTENDED_HEADER_LENGTH, extended_header};
 use super::{Encoder, to_i16};
 use crate::error::Result;
-
-/// The length of the WAV header, in bytes.
-const HEADER: usize = 46;
 
 /// Which of the two encodings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +35,7 @@ impl Law {
 pub(super) struct G711 {
     law: Law,
     /// Gone once it is written.
-    header: Option<[u8; HEADER]>,
+    header: Option<[u8; EXTENDED_HEADER_LENGTH]>,
 }
 
 impl G711 {
@@ -46,7 +44,7 @@ impl G711 {
     }
 
     pub(super) fn in_wav(law: Law, sample_rate: u32) -> Self {
-        Self { law, header: Some(header(law, sample_rate)) }
+        Self { law, header: Some(extended_header(law.in_wav(), 1, sample_rate)) }
     }
 }
 
@@ -60,25 +58,6 @@ impl Encoder for G711 {
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<()> {
         self.encode(&[], out)
     }
-}
-
-/// The header of a mono WAV file that ends where it ends.
-fn header(law: Law, sample_rate: u32) -> [u8; HEADER] {
-    let mut header = [0; HEADER];
-    header[..4].copy_from_slice(b"RIFF");
-    header[4..8].fill(0xff);
-    header[8..16].copy_from_slice(b"WAVEfmt ");
-    header[16..20].copy_from_slice(&18_u32.to_le_bytes());
-    header[20..22].copy_from_slice(&law.in_wav().to_le_bytes());
-    header[22..24].copy_from_slice(&1_u16.to_le_bytes()); // channels
-    header[24..28].copy_from_slice(&sample_rate.to_le_bytes());
-    header[28..32].copy_from_slice(&sample_rate.to_le_bytes()); // bytes in a second
-    header[32..34].copy_from_slice(&1_u16.to_le_bytes()); // bytes in a frame
-    header[34..36].copy_from_slice(&8_u16.to_le_bytes()); // bits in a sample
-    // Two bytes say that nothing follows about the encoding.
-    header[38..42].copy_from_slice(b"data");
-    header[42..].fill(0xff);
-    header
 }
 
 /// A sign, the power of two that a sample reaches, and the four bits below that; all inverted.
@@ -130,7 +109,7 @@ mod tests {
     fn every_code_is_that_of_the_sample_it_stands_for() {
         for law in [Law::Mu, Law::A] {
             let codes: Vec<u8> = (0..=255).collect();
-            let file = [&header(law, 8_000)[..], &codes].concat();
+            let file = [&extended_header(law.in_wav(), 1, 8_000)[..], &codes].concat();
             let samples = decode(file).unwrap().samples;
             for (code, sample) in codes.iter().zip(samples) {
                 let again = law.encode(to_i16(sample));

@@ -1,4 +1,4 @@
-//! WAV with 16-bit samples, and the same without a header. No crate: the header is 44 bytes.
+//! WAV with 16-bit samples, and the same without a header. No crate: the header is 44 bytes, or 46 for other samples.
 
 use super::{Encoder, to_i16};
 use crate::error::Result;
@@ -6,6 +6,9 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 /// The length of the header that [`header`] gives, in bytes.
 pub const HEADER_LENGTH: usize = 44;
+
+/// The length of the header that [`extended_header`] gives, in bytes.
+pub(super) const EXTENDED_HEADER_LENGTH: usize = 46;
 
 /// The size that says "until the end", in a file that is sent before its length is known.
 const UNKNOWN: u32 = u32::MAX;
@@ -30,6 +33,26 @@ pub fn header(sample_rate: u32, data: Option<u32>) -> [u8; HEADER_LENGTH] {
     header[34..36].copy_from_slice(&16_u16.to_le_bytes()); // bits in a sample
     header[36..40].copy_from_slice(b"data");
     header[40..].copy_from_slice(&data.to_le_bytes());
+    header
+}
+
+/// The header of a mono WAV file that ends where it ends, with samples of `bytes` bytes in the `encoding` that WAV has
+/// under this number: any but integers.
+pub(super) fn extended_header(encoding: u16, bytes: u16, sample_rate: u32) -> [u8; EXTENDED_HEADER_LENGTH] {
+    let mut header = [0; EXTENDED_HEADER_LENGTH];
+    header[..4].copy_from_slice(b"RIFF");
+    header[4..8].copy_from_slice(&UNKNOWN.to_le_bytes());
+    header[8..16].copy_from_slice(b"WAVEfmt ");
+    header[16..20].copy_from_slice(&18_u32.to_le_bytes());
+    header[20..22].copy_from_slice(&encoding.to_le_bytes());
+    header[22..24].copy_from_slice(&1_u16.to_le_bytes()); // channels
+    header[24..28].copy_from_slice(&sample_rate.to_le_bytes());
+    header[28..32].copy_from_slice(&sample_rate.saturating_mul(bytes.into()).to_le_bytes()); // bytes in a second
+    header[32..34].copy_from_slice(&bytes.to_le_bytes()); // bytes in a frame
+    header[34..36].copy_from_slice(&(8 * bytes).to_le_bytes()); // bits in a sample
+    // Two bytes say that nothing follows about the encoding.
+    header[38..42].copy_from_slice(b"data");
+    header[42..].copy_from_slice(&UNKNOWN.to_le_bytes());
     header
 }
 

@@ -44,7 +44,7 @@ impl Synthesizer for Scripted {
 }
 
 /// A pool of one scripted engine, its log, and what lets it speak a word.
-fn scripted() -> (Arc<SynthesizerPool>, Receiver<String>, Sender<()>) {
+pub fn scripted() -> (Arc<SynthesizerPool>, Receiver<String>, Sender<()>) {
     let (log, logged) = channel();
     let (go, gone) = channel();
     let gone = Arc::new(Mutex::new(gone));

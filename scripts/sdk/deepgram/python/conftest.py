@@ -39,12 +39,24 @@ class Failure(Exception):
         self.text = str(error)
 
 
+def client_of(url, key):
+    """The SDK's own client, as anybody would make one: only the addresses are ours."""
+    if MAJOR < 5:
+        return deepgram.DeepgramClient(key, deepgram.DeepgramClientOptions(url=url))
+    from deepgram.environment import DeepgramClientEnvironment
+
+    socket = url.replace("http", "ws", 1)
+    addresses = {"base": url, "production": socket, "agent": socket}
+    if MAJOR >= 7:
+        addresses["agent_rest"] = url
+    return deepgram.DeepgramClient(api_key=key, environment=DeepgramClientEnvironment(**addresses))
+
+
 class OldClient:
     """Versions 3 and 4."""
 
     def __init__(self, url, key):
-        options = deepgram.DeepgramClientOptions(url=url)
-        self.media = deepgram.DeepgramClient(key, options).listen.rest.v("1")
+        self.media = client_of(url, key).listen.rest.v("1")
 
     def file(self, audio, **options):
         return self._dict(self.media.transcribe_file, {"buffer": audio}, options)
@@ -64,14 +76,7 @@ class NewClient:
     """Versions from 5 on, which check what they receive."""
 
     def __init__(self, url, key):
-        from deepgram.environment import DeepgramClientEnvironment
-
-        socket = url.replace("http", "ws", 1)
-        addresses = {"base": url, "production": socket, "agent": socket}
-        if MAJOR >= 7:
-            addresses["agent_rest"] = url
-        client = deepgram.DeepgramClient(api_key=key, environment=DeepgramClientEnvironment(**addresses))
-        self.media = client.listen.v1.media
+        self.media = client_of(url, key).listen.v1.media
 
     def file(self, audio, **options):
         return self._dict(self.media.transcribe_file, {"request": audio}, options)
