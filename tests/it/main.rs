@@ -13,8 +13,12 @@ mod diarization;
 mod disconnects;
 mod fake;
 mod fetch;
+#[cfg(feature = "espeak")]
+mod hostile_text;
 mod isolation;
 mod jobs;
+#[cfg(feature = "espeak")]
+mod joins;
 mod models;
 mod pull;
 mod server;
