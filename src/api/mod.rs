@@ -5,6 +5,7 @@
 mod auth;
 mod deepgram;
 mod drain;
+mod elevenlabs;
 mod error;
 mod files;
 mod form;
@@ -60,6 +61,9 @@ pub fn router(app: App) -> Result<Router> {
         .route("/metrics", get(health::get_metrics))
         .route("/v1/models", get(models::list_models))
         .route("/v1/models/{*id}", get(openai::models::get_model))
+        .route("/v1/voices", get(elevenlabs::voices::list_voices))
+        .route("/v1/voices/{id}", get(elevenlabs::voices::get_voice))
+        .route("/v2/voices", get(elevenlabs::voices::search_voices))
         .route("/v1/audio/transcriptions", post(openai::transcriptions::create_transcription))
         .route("/v1/audio/translations", post(openai::transcriptions::create_translation))
         .route("/v1/audio/speech", post(openai::speech::create_speech))

@@ -24,6 +24,7 @@ mod pull;
 mod server;
 mod sound;
 mod speech;
+mod speech_times;
 mod transcription;
 mod transcription_fields;
 #[cfg(feature = "espeak")]
