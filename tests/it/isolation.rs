@@ -156,7 +156,7 @@ fn speeches() -> Vec<(&'static str, Value)> {
             0 => ("/v1/audio/speech", body),
             1 => ("/v1/audio/speech", with(body, "stream", true.into())),
             2 => ("/v1/audio/speech", with(body, "stream_format", "sse".into())),
-            3 => ("/v1/audio/speech/timestamps", with(body, "stream", (number % 2 == 0).into())),
+            3 => ("/v1/audio/speech/timestamps", with(body, "stream", number.is_multiple_of(2).into())),
             _ => ("/v1/speak?model=aura-2-thalia-en&encoding=linear16", json!({"text": body["input"]})),
         }
     };

@@ -101,6 +101,7 @@ mod tests {
             name: format!("Voice {number}"),
             language: "en-US".into(),
             model: "m".into(),
+            licence: String::new(),
             alias_of: None,
         };
         (0..count).map(voice).collect()
