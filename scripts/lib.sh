@@ -71,6 +71,24 @@ need_test_packages() {
     python3 -c 'import venv, ensurepip' 2>/dev/null || install_packages python3-venv
 }
 
+# Leaves the path of a Chromium in $chromium: one that is here, or Debian's.
+find_chromium() {
+    local name
+    for name in chromium-headless-shell chromium chromium-browser google-chrome; do
+        chromium=$(command -v "$name") || continue
+        # Ubuntu has a command of this name that only says where else to get it.
+        "$chromium" --version >/dev/null 2>&1 && return
+    done
+    return 1
+}
+
+need_chromium() {
+    find_chromium && return
+    # A failure ends only the subshell: what a browser tests can be left out.
+    (install_packages chromium-headless-shell) || (install_packages chromium) || return 1
+    find_chromium
+}
+
 install_packages() {
     have apt-get || die "these are missing: $*. Install them with this system's package manager, then run this again"
     local apt=(env DEBIAN_FRONTEND=noninteractive apt-get)

@@ -139,11 +139,36 @@ pub struct EngineConfig {
     pub gpu: bool,
     /// The ONNX Runtime library; empty searches the usual places.
     pub onnx_runtime: Option<PathBuf>,
+    /// What the ONNX Runtime computes on.
+    pub onnx_provider: OnnxProvider,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { slots: 0, threads: 1, queue: 256, gpu: true, onnx_runtime: None }
+        Self { slots: 0, threads: 1, queue: 256, gpu: true, onnx_runtime: None, onnx_provider: OnnxProvider::Cpu }
+    }
+}
+
+/// What the ONNX Runtime computes on. All but the first need a library that was built for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnnxProvider {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// A GPU by NVIDIA.
+    Cuda,
+    /// Apple's GPU and neural engine.
+    CoreMl,
+}
+
+impl fmt::Display for OnnxProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+            Self::CoreMl => "coreml",
+        })
     }
 }
 

@@ -1,4 +1,5 @@
-"""Writes the small ONNX models and figures that the tests of speaker models use, into tests/it/fixtures/onnx.
+"""Writes the small ONNX models and figures that the tests of speaker models and of neural voices use, into
+tests/it/fixtures/onnx.
 
     python3 -m venv /tmp/venv && /tmp/venv/bin/pip install -r scripts/onnx-fixtures/requirements.txt
     /tmp/venv/bin/python scripts/onnx-fixtures/make.py
@@ -6,6 +7,7 @@
 The models have the inputs and outputs of the real ones and do something that a test can compute by itself.
 """
 
+import json
 from pathlib import Path
 
 import kaldi_native_fbank
@@ -84,6 +86,137 @@ def fbank(window):
     return numpy.stack([computer.get_frame(frame) for frame in range(computer.num_frames_ready)])
 
 
+def integers(name, *shape):
+    return helper.make_tensor_value_info(name, TensorProto.INT64, shape)
+
+
+def tones(rate, hertz, lengths, quiet):
+    """Nodes and constants that speak every number of `ids` as a tone of `hertz` Hz, for `lengths` samples at `rate`;
+    numbers up to `quiet` are silent. The result is `sound`, a plain list."""
+    nodes = [
+        helper.make_node("Reshape", ["ids", "column"], ["ids_down"]),
+        helper.make_node("Cast", ["ids_down"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["numbers", "hertz_a_number"], ["hertz_of_numbers"]),
+        helper.make_node("Add", ["hertz_of_numbers", hertz], ["hertz"]),
+        helper.make_node("Cast", [lengths], ["length"], to=TensorProto.INT64),
+        helper.make_node("Reshape", ["length", "nothing"], ["length_alone"]),
+        helper.make_node("Range", ["zero", "length_alone", "one"], ["samples"]),
+        helper.make_node("Cast", ["samples"], ["times"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["times", "turns_a_sample"], ["angles"]),
+        helper.make_node("Mul", ["hertz", "angles"], ["phases"]),
+        helper.make_node("Sin", ["phases"], ["waves"]),
+        helper.make_node("Greater", ["ids_down", "quiet"], ["heard"]),
+        helper.make_node("Cast", ["heard"], ["loudness"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["waves", "loudness"], ["tones"]),
+        helper.make_node("Mul", ["tones", "level"], ["levelled"]),
+        helper.make_node("Reshape", ["levelled", "flat"], ["sound"]),
+    ]
+    constants = {
+        "column": numpy.array([-1, 1]),
+        "flat": numpy.array([-1]),
+        "nothing": numpy.array([], numpy.int64),
+        "zero": numpy.array(0),
+        "one": numpy.array(1),
+        "quiet": numpy.array(quiet),
+        "hertz_a_number": numpy.float32(20),
+        "turns_a_sample": numpy.float32(2 * numpy.pi / rate),
+        "level": numpy.float32(0.02),
+    }
+    return nodes, constants
+
+
+def vits(name, speakers):
+    """Voices of the VITS kind: each phoneme is a tone of 100 Hz and 20 Hz more for each number, and 30 Hz more for each
+    speaker, for 1024 samples at 22050 Hz times the length scale. The first three numbers are silent."""
+    nodes = [helper.make_node("Identity", ["input"], ["ids"])]
+    inputs = [integers("input", "N", "T"), integers("input_lengths", "N"), floats("scales", 3)]
+    constants = {"base": numpy.float32([100]), "second": numpy.array([1]), "samples_of_one": numpy.float32(1024)}
+    hertz = "base"
+    if speakers:
+        inputs.append(integers("sid", "N"))
+        constants["hertz_a_speaker"] = numpy.float32(30)
+        nodes += [
+            helper.make_node("Cast", ["sid"], ["speaker"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["speaker", "hertz_a_speaker"], ["hertz_of_speaker"]),
+            helper.make_node("Add", ["hertz_of_speaker", "base"], ["hertz_of_all"]),
+        ]
+        hertz = "hertz_of_all"
+    nodes += [
+        helper.make_node("Gather", ["scales", "second"], ["length_scale"]),
+        helper.make_node("Mul", ["length_scale", "samples_of_one"], ["samples_of_each"]),
+    ]
+    spoken, known = tones(22050, hertz, "samples_of_each", 2)
+    constants |= known | {"output_shape": numpy.array([1, 1, 1, -1])}
+    nodes += spoken + [helper.make_node("Reshape", ["sound", "output_shape"], ["output"])]
+    save(name, nodes, inputs, [floats("output", "N", 1, "A", "B")], constants)
+
+
+def kokoro(name, ids, speed, speed_type):
+    """Voices of the Kokoro kind: each token is a tone of 100 Hz and 20 Hz more for each number, and 100 Hz more for
+    each 1 that the style begins with, for 1200 samples at 24000 Hz divided by the speed. The 0 at both ends is
+    silent."""
+    nodes = [
+        helper.make_node("Identity", [ids], ["ids"]),
+        helper.make_node("Slice", ["style", "begin", "end", "axis"], ["first"]),
+        helper.make_node("Mul", ["first", "hertz_of_one"], ["hertz_of_style"]),
+        helper.make_node("Add", ["hertz_of_style", "base"], ["hertz_of_all"]),
+        helper.make_node("Cast", [speed], ["speed_number"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["samples_of_one", "speed_number"], ["samples_of_each"]),
+    ]
+    constants = {
+        "begin": numpy.array([0]),
+        "end": numpy.array([1]),
+        "axis": numpy.array([1]),
+        "hertz_of_one": numpy.float32(100),
+        "base": numpy.float32(100),
+        "samples_of_one": numpy.float32(1200),
+    }
+    spoken, known = tones(24000, "hertz_of_all", "samples_of_each", 0)
+    constants |= known | {"output_shape": numpy.array([1, -1])}
+    nodes += spoken + [helper.make_node("Reshape", ["sound", "output_shape"], ["waveform"])]
+    speed_input = helper.make_tensor_value_info(speed, speed_type, [1])
+    inputs = [integers(ids, 1, "T"), floats("style", 1, 256), speed_input]
+    save(name, nodes, inputs, [floats("waveform", 1, "A")], constants)
+
+
+def endless():
+    """A model that counts for ever."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go_on"], ["go_on_still"]),
+            helper.make_node("Add", ["before", "before"], ["after"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            floats("before", 1),
+        ],
+        [helper.make_tensor_value_info("go_on_still", TensorProto.BOOL, []), floats("after", 1)],
+    )
+    nodes = [helper.make_node("Loop", ["turns", "yes", "x"], ["y"], body=body)]
+    constants = {"turns": numpy.array(2**62), "yes": numpy.array(True)}
+    save("endless", nodes, [floats("x", 1)], [floats("y", 1)], constants)
+
+
+def voice_config(name, **more):
+    """The description beside a voice of the VITS kind, as its makers write it."""
+    symbols = "_^$ !',-.:;?abcdefhijklmnopqrstuvwxyzæðŋɐɑɔəɚɛɜɡɪɹɾʃʊʌʒˈˌːθᵻ\u0303"
+    config = {
+        "audio": {"sample_rate": 22050, "quality": "medium"},
+        "espeak": {"voice": "en-us"},
+        "inference": {"noise_scale": 0.667, "length_scale": 1, "noise_w": 0.8},
+        "phoneme_type": "espeak",
+        "phoneme_id_map": {symbol: [number] for number, symbol in enumerate(symbols)},
+        "num_symbols": 256,
+        "num_speakers": 1,
+        "speaker_id_map": {},
+        "language": {"code": "en_US"},
+    }
+    text = json.dumps(config | more, ensure_ascii=False, indent=1)
+    (FOLDER / f"{name}.onnx.json").write_text(text + "\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)
     embedding("wespeaker", "feats", "embs")
@@ -92,3 +225,10 @@ if __name__ == "__main__":
     segmentation()
     for window in ["povey", "hamming"]:
         (FOLDER / f"fbank-{window}.f32").write_bytes(fbank(window).astype("<f4").tobytes())
+    endless()
+    vits("en_US-tones-medium", speakers=False)
+    voice_config("en_US-tones-medium")
+    vits("en_US-choir-medium", speakers=True)
+    voice_config("en_US-choir-medium", num_speakers=3, speaker_id_map={"alice": 0, "bob": 1, "carol": 2})
+    kokoro("kokoro", "input_ids", "speed", TensorProto.FLOAT)
+    kokoro("kokoro-whole-speeds", "tokens", "speed", TensorProto.INT32)

@@ -4,6 +4,7 @@
 
 pub mod decode;
 pub mod encode;
+pub mod pitch;
 pub mod resample;
 pub mod stretch;
 

@@ -114,7 +114,7 @@ fn state(info: &ModelInfo) -> String {
 
 async fn pull(models: &Registry, id: &str, out: Out<'_>) -> Result<()> {
     let model = models.to_pull(id)?;
-    if models.get(&model.id).is_some_and(|info| info.installed) {
+    if models.is_complete(&model) {
         return print(out, &format!("{} is already here.", described(id, &model)));
     }
     let size = model.size().map(|size| format!(", about {}", HumanBytes(size))).unwrap_or_default();

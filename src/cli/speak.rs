@@ -5,6 +5,7 @@ use crate::api::sound::{Ask, begin_sound};
 use crate::app::App;
 use crate::audio::encode::{AudioFormat, wav};
 use crate::error::{Error, Kind, Result};
+use crate::models::voices::VoiceInfo;
 use crate::speech::speak::Encoded;
 use clap::Args;
 use futures::TryStreamExt;
@@ -16,14 +17,18 @@ use std::time::Instant;
 /// A text of so many bytes takes long enough for a bar.
 const LONG_TEXT: usize = 2_000;
 
+/// The name that is no voice but asks which there are.
+const LIST: &str = "list";
+
 #[derive(Args)]
 pub struct SpeakArgs {
     /// The text, or - to read it from standard input
+    #[arg(default_value = "", hide_default_value = true)]
     text: String,
     /// The model or alias to use
     #[arg(long, default_value = "tts-1")]
     model: String,
-    /// The voice; see `mynah models list` and GET /v1/audio/voices
+    /// The voice; `list` shows every voice with its language and licence
     #[arg(long, default_value = "alloy")]
     voice: String,
     /// The language of the text, such as de or en-GB; without it the voice's own
@@ -32,7 +37,7 @@ pub struct SpeakArgs {
     /// How fast: 0.25 to 4, where 1 is the voice's own pace
     #[arg(long, default_value_t = 1.0)]
     speed: f32,
-    /// mp3, opus, aac, flac, wav or pcm; without it the name of the output file decides
+    /// mp3, opus, webm, aac, flac, wav or pcm; without it the name of the output file decides
     #[arg(long)]
     format: Option<String>,
     /// The file to write; without it the sound goes to standard output
@@ -42,7 +47,13 @@ pub struct SpeakArgs {
 
 /// Speaks the text into a file or to standard output.
 pub async fn speak_text(app: &App, args: SpeakArgs, out: &mut (dyn Write + Send)) -> Result<()> {
+    if args.voice == LIST {
+        return list_voices(app, out);
+    }
     let format = format(&args)?;
+    if args.text.is_empty() {
+        return Err(Error::invalid("text", "say what to speak: a text, or - to read it from standard input"));
+    }
     if !(0.25..=4.0).contains(&args.speed) {
         return Err(Error::invalid("speed", "--speed must be between 0.25 and 4"));
     }
@@ -127,6 +138,15 @@ impl Progress {
     }
 }
 
+/// One line per voice.
+fn list_voices(app: &App, out: &mut (dyn Write + Send)) -> Result<()> {
+    let mut text = format!("{:<34} {:<14} {:<26} {}\n", "VOICE", "LANGUAGE", "MODEL", "LICENCE");
+    for VoiceInfo { id, language, model, licence, .. } in app.models.voices() {
+        text.push_str(&format!("{id:<34} {language:<14} {model:<26} {licence}\n"));
+    }
+    print(out, &text)
+}
+
 fn write(out: &mut (dyn Write + Send), bytes: &[u8]) -> Result<()> {
     let written = out.write_all(bytes).and_then(|()| out.flush());
     written.map_err(|e| Error::new(Kind::Cancelled, "standard output cannot be written").with_source(e))
@@ -148,6 +168,6 @@ fn format(args: &SpeakArgs) -> Result<AudioFormat> {
     let extension = extension.map(|it| if it.eq_ignore_ascii_case("ogg") { "opus" } else { it });
     let name = args.format.as_deref().or(extension).unwrap_or("mp3").to_ascii_lowercase();
     AudioFormat::from_name(&name).ok_or_else(|| {
-        Error::invalid("format", format!("`{name}` is not a format: use mp3, opus, aac, flac, wav or pcm"))
+        Error::invalid("format", format!("`{name}` is not a format: use mp3, opus, webm, aac, flac, wav or pcm"))
     })
 }

@@ -3,18 +3,24 @@
 //!
 //! Its data is inside the binary, but it reads files: they are written once to the cache folder.
 
+mod mnemonics;
+pub mod phonemes;
 pub mod voices;
 
 pub use voices::voices;
 
-use super::{Cancel, Factory, Load, SpeakOptions, Spoken, Synthesizer, Utterance};
+use super::loudness::limited;
+use super::{Cancel, Factory, Load, Mark, SpeakOptions, Spoken, Synthesizer, Utterance};
 use crate::audio::Pcm;
+use crate::audio::pitch::Pitch;
 use crate::audio::stretch::Stretch;
 use crate::error::{Error, Kind, Result};
-use espeak_ng::{EspeakNg, Parameter};
+use espeak_ng::{EspeakNg, EventKind, Parameter, SynthEvent};
+use mnemonics::Mnemonics;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The rate of everything espeak-ng speaks, in hertz.
 const SAMPLE_RATE: u32 = 22_050;
@@ -66,6 +72,9 @@ fn works(data: &Path) -> bool {
 /// One slot.
 struct Espeak {
     engine: EspeakNg,
+    data: PathBuf,
+    /// How phonemes are written in the language that last had some.
+    mnemonics: Option<(String, Mnemonics)>,
 }
 
 impl Espeak {
@@ -74,29 +83,59 @@ impl Espeak {
             .map_err(|e| Error::new(Kind::Unavailable, "the data of the built-in voice is gone").with_source(e))?;
         // Pauses after a text are made where texts are joined.
         engine.set_no_final_pause(true);
-        Ok(Self { engine })
+        Ok(Self { engine, data: data.to_owned(), mnemonics: None })
     }
 
-    /// Speaks `text`. `sink` returns true to stop, and so does this when it was stopped.
+    /// What to hand to the crate: the text, and the phonemes in the places of their words.
+    fn script(&mut self, utterance: &Utterance, voice: &str) -> String {
+        let language = voice.split('+').next().unwrap_or_default();
+        let is_known = self.mnemonics.as_ref().is_some_and(|(known, _)| known == language);
+        if !utterance.phonemes.is_empty() && !is_known {
+            self.mnemonics = Mnemonics::of(language, &self.data).map(|mnemonics| (language.to_owned(), mnemonics));
+        }
+        let text = |from: usize, to: usize| readable(utterance.text.get(from..to).unwrap_or_default());
+        let (mut script, mut at) = (String::new(), 0);
+        for (range, ipa) in &utterance.phonemes {
+            script += &text(at, range.start);
+            let spoken = self.mnemonics.as_ref().map(|(_, mnemonics)| mnemonics.spoken(ipa)).unwrap_or_default();
+            script += if spoken.is_empty() { text(range.start, range.end) } else { spoken }.as_str();
+            at = range.end;
+        }
+        script + &text(at, utterance.text.len())
+    }
+
+    /// Speaks `text` and returns where its words are, in so far as that is known. `sink` returns true to stop.
     ///
     /// The crate panics on some odd texts, before any sound. Then each half of the text is spoken alone, and so on:
     /// what cannot be spoken at all is left out.
-    fn stream(&self, text: &str, sink: &mut dyn FnMut(&[i16]) -> bool) -> Result<bool> {
-        let (mut begun, mut stopped) = (false, false);
+    fn stream(&self, text: &str, sink: &mut dyn FnMut(&[i16]) -> bool) -> Result<Streamed> {
+        let (mut begun, mut stopped, mut events) = (false, false, Vec::new());
         let spoken = catch_unwind(AssertUnwindSafe(|| {
-            self.engine.synth_streaming(text, |samples, _| {
+            self.engine.synth_streaming_with_events(text, |samples, _, found| {
                 begun = true;
                 stopped = sink(samples);
+                events.extend_from_slice(found);
                 stopped
             })
         }));
         match (spoken, halves(text)) {
-            (Ok(Ok(_)), _) => Ok(stopped),
+            (Ok(Ok(_)), _) => Ok(Streamed { stopped, events }),
             (Ok(Err(error)), _) => Err(Error::internal("the built-in voice cannot speak this text", error)),
-            (Err(_), Some((first, second))) if !begun => Ok(self.stream(first, sink)? || self.stream(second, sink)?),
-            (Err(_), _) => Ok(stopped),
+            (Err(_), Some((first, second))) if !begun => {
+                let stopped = self.stream(first, sink)?.stopped || self.stream(second, sink)?.stopped;
+                Ok(Streamed { stopped, events: Vec::new() })
+            }
+            (Err(_), _) => Ok(Streamed { stopped, events: Vec::new() }),
         }
     }
+}
+
+/// What became of a text.
+struct Streamed {
+    /// Whether nobody wanted to hear the rest.
+    stopped: bool,
+    /// Where words begin; empty when that is not known.
+    events: Vec<SynthEvent>,
 }
 
 /// `text` cut in the middle, between words if there are several; `None` for a single character.
@@ -118,53 +157,123 @@ impl Synthesizer for Espeak {
         cancel: &Cancel<'_>,
         out: &mut dyn FnMut(Spoken) -> Result<()>,
     ) -> Result<()> {
-        let speaker = voices::speaker(&options.voice).ok_or_else(|| unknown(&options.voice))?;
-        let pace = Pace::of(options.speed);
-        self.engine.set_voice(&options.voice);
-        self.engine.set_parameter(Parameter::Rate, pace.words_per_minute);
-        let mut stretch = (pace.stretch != 1.0).then(|| Stretch::new(SAMPLE_RATE, pace.stretch));
-        let mut given = 0;
-        let mut give = |samples: Vec<f32>| {
-            given += samples.len();
-            if samples.is_empty() { Ok(()) } else { out(Spoken::Sound(Pcm::new(samples, SAMPLE_RATE))) }
+        voices::speaker(&options.voice).ok_or_else(|| unknown(&options.voice))?;
+        let voice = match options.language.as_deref() {
+            Some(tag) => voices::in_language(&options.voice, tag).ok_or_else(|| voices::unknown_language(tag))?,
+            None => options.voice.clone(),
         };
-        let mut stopped = Ok(());
-        self.stream(&readable(&utterance.text), &mut |samples| {
-            let samples: Vec<f32> = samples.iter().map(|sample| limited(f32::from(*sample), speaker.gain)).collect();
-            stopped = match (&mut stretch, cancel.is_cancelled()) {
-                (_, true) => Err(Error::new(Kind::Cancelled, "nobody listens any more")),
-                (None, _) => give(samples),
-                (Some(stretch), _) => give(pushed(stretch, &samples)),
+        let gain = voices::speaker(&voice).map_or(1.0, |speaker| speaker.gain);
+        let pace = Pace::of(options.speed);
+        self.engine.set_voice(&voice);
+        self.engine.set_parameter(Parameter::Rate, pace.words_per_minute);
+        let height = Height::of(options.pitch, voices::melody(&voice));
+        self.engine.set_parameter(Parameter::Pitch, height.parameter);
+        let script = self.script(utterance, &voice);
+        let mut sound = Sound::new(gain, pace.stretch, height.rest, out)?;
+        let mut result = Ok(());
+        let streamed = self.stream(&script, &mut |samples| {
+            result = match cancel.is_cancelled() {
+                true => Err(Error::new(Kind::Cancelled, "nobody listens any more")),
+                false => sound.push(samples),
             };
-            stopped.is_err()
+            result.is_err()
         })?;
-        stopped?;
-        if let Some(stretch) = &mut stretch {
-            let mut rest = Vec::new();
-            stretch.finish(&mut rest);
-            give(rest)?;
+        result?;
+        sound.finish()?;
+        for (text, milliseconds) in marks(&utterance.text, &streamed.events, pace.words_per_minute) {
+            let start = Duration::from_secs_f64(f64::from(milliseconds) / 1000.0 / f64::from(pace.stretch));
+            out(Spoken::Mark(Mark { text, start }))?;
         }
-        if given == 0 { out(Spoken::Sound(Pcm::new(vec![0.0; NOTHING], SAMPLE_RATE))) } else { Ok(()) }
+        Ok(())
     }
 }
 
-fn pushed(stretch: &mut Stretch, samples: &[f32]) -> Vec<f32> {
-    let mut out = Vec::new();
-    stretch.push(samples, &mut out);
-    out
+/// The sound on its way from the crate to the caller.
+struct Sound<'a> {
+    gain: f32,
+    stretch: Option<Stretch>,
+    pitch: Option<Pitch>,
+    given: usize,
+    out: &'a mut dyn FnMut(Spoken) -> Result<()>,
+}
+
+impl<'a> Sound<'a> {
+    fn new(gain: f32, speed: f32, pitch: f32, out: &'a mut dyn FnMut(Spoken) -> Result<()>) -> Result<Self> {
+        let stretch = (speed != 1.0).then(|| Stretch::new(SAMPLE_RATE, speed));
+        let pitch = if pitch == 1.0 { None } else { Some(Pitch::new(SAMPLE_RATE, pitch)?) };
+        Ok(Self { gain, stretch, pitch, given: 0, out })
+    }
+
+    fn push(&mut self, samples: &[i16]) -> Result<()> {
+        let mut samples: Vec<f32> = samples.iter().map(|sample| f32::from(*sample) / 32_768.0).collect();
+        if let Some(stretch) = &mut self.stretch {
+            let input = std::mem::take(&mut samples);
+            stretch.push(&input, &mut samples);
+        }
+        self.raise(samples)
+    }
+
+    fn raise(&mut self, mut samples: Vec<f32>) -> Result<()> {
+        if let Some(pitch) = &mut self.pitch {
+            let input = std::mem::take(&mut samples);
+            pitch.push(&input, &mut samples);
+        }
+        self.give(samples)
+    }
+
+    /// Hands out the rest, or a short silence when there was no sound at all.
+    fn finish(&mut self) -> Result<()> {
+        let mut rest = Vec::new();
+        if let Some(stretch) = &mut self.stretch {
+            stretch.finish(&mut rest);
+        }
+        self.raise(rest)?;
+        let mut rest = Vec::new();
+        if let Some(pitch) = &mut self.pitch {
+            pitch.finish(&mut rest);
+        }
+        if self.given == 0 && rest.is_empty() {
+            rest = vec![0.0; NOTHING];
+        }
+        self.give(rest)
+    }
+
+    fn give(&mut self, mut samples: Vec<f32>) -> Result<()> {
+        samples.iter_mut().for_each(|sample| *sample = limited(*sample * self.gain));
+        self.given += samples.len();
+        if samples.is_empty() { Ok(()) } else { (self.out)(Spoken::Sound(Pcm::new(samples, SAMPLE_RATE))) }
+    }
+}
+
+/// Where the words of `text` begin, in bytes, and when, in milliseconds: nothing unless the crate has counted as many
+/// words as there are. It counts dashes too, and the end of the last clause.
+fn marks(text: &str, events: &[SynthEvent], words_per_minute: i32) -> Vec<(usize, u32)> {
+    let at = |event: &SynthEvent| event.audio_position_ms;
+    let end = events.iter().map(at).max().unwrap_or_default();
+    let begun = events.iter().filter(|event| matches!(event.kind, EventKind::Word(_)));
+    let begun: Vec<u32> = begun.map(at).collect();
+    // The gap behind a word that is none takes 10 ms at the usual 175 words per minute.
+    let shortest = 15 * 175 / words_per_minute.max(1) as u32;
+    let next = begun.iter().skip(1).copied().chain([end]);
+    let mut starts: Vec<u32> =
+        begun.iter().zip(next).filter(|(start, next)| next - *start >= shortest).map(|(start, _)| *start).collect();
+    let last_clause = events.iter().filter(|event| event.kind == EventKind::Sentence).map(at).max();
+    let words: Vec<usize> = words(text).collect();
+    if starts.len() == words.len() + 1 && starts.last().copied() == last_clause {
+        starts.pop();
+    }
+    if starts.len() == words.len() { words.into_iter().zip(starts).collect() } else { Vec::new() }
+}
+
+/// Where the words of `text` begin: what stands between spaces and has a letter or a digit, from that on.
+fn words(text: &str) -> impl Iterator<Item = usize> {
+    let start = |part: &str| part.as_ptr() as usize - text.as_ptr() as usize;
+    text.split_whitespace().filter_map(move |part| Some(start(part) + part.find(char::is_alphanumeric)?))
 }
 
 fn unknown(voice: &str) -> Error {
     let message = format!("the built-in voice `{voice}` does not exist; `en-us`, `en-gb+f2` and `de` do");
     Error::invalid("voice", message)
-}
-
-/// A 16-bit `sample` as a loud enough one that never clips: what goes over 0.8 is squeezed below 1.
-fn limited(sample: f32, gain: f32) -> f32 {
-    const KNEE: f32 = 0.8;
-    let loud = sample / 32_768.0 * gain;
-    let over = loud.abs() - KNEE;
-    if over <= 0.0 { loud } else { (KNEE + (1.0 - KNEE) * 0.95 * (over / (1.0 - KNEE)).tanh()).copysign(loud) }
 }
 
 /// `text` without what espeak-ng takes for commands: control characters set its parameters, `[[` begins phonemes.
@@ -211,6 +320,26 @@ impl Pace {
         }
         let (words_per_minute, reached) = if length > 1.0 { LENGTHS[0] } else { LENGTHS[LENGTHS.len() - 1] };
         Self { words_per_minute, stretch: reached / length }
+    }
+}
+
+/// How to reach a pitch: with espeak-ng's own, which keeps the sound of the speaker, as far as that goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Height {
+    /// In espeak-ng's steps, of which 50 double the pitch.
+    parameter: i32,
+    /// The factor left; 1 is none.
+    rest: f32,
+}
+
+impl Height {
+    /// Reaches `pitch` for a voice with so much `melody`, which espeak-ng's pitch does not move.
+    fn of(pitch: f32, melody: f32) -> Self {
+        let pitch = pitch.clamp(0.5, 2.0);
+        let base = ((1.0 + melody) * pitch - melody).clamp(0.5, 1.98);
+        let reached = (base + melody) / (1.0 + melody);
+        let rest = if (pitch / reached - 1.0).abs() < 0.01 { 1.0 } else { pitch / reached };
+        Self { parameter: (50.0 + 50.0 * base.log2()).round() as i32, rest }
     }
 }
 

@@ -7,13 +7,21 @@ pub mod diarize;
 #[cfg(feature = "espeak")]
 pub mod espeak;
 #[cfg(feature = "onnx")]
+pub mod kokoro;
+pub mod loudness;
+#[cfg(feature = "onnx")]
 pub mod onnx;
+pub mod phonemes;
+#[cfg(feature = "onnx")]
+pub mod piper;
 pub mod pool;
 #[cfg(all(test, feature = "espeak"))]
 pub(crate) mod spoken;
 pub mod vad;
 #[cfg(feature = "whisper")]
 pub mod whisper;
+#[cfg(feature = "onnx")]
+mod zip;
 
 use crate::audio::Pcm;
 use crate::config::EngineConfig;
@@ -290,6 +298,7 @@ pub struct Engines {
     synthesizers: BTreeMap<&'static str, Loader<dyn Synthesizer>>,
     diarizers: BTreeMap<&'static str, Loader<dyn Diarizer>>,
     voices: BTreeMap<&'static str, fn() -> Vec<Voice>>,
+    voice_readers: BTreeMap<&'static str, fn(&Weights) -> Vec<Voice>>,
 }
 
 impl Engines {
@@ -299,7 +308,12 @@ impl Engines {
         #[cfg(feature = "whisper")]
         let engines = engines.with_transcriber("whisper", Arc::new(whisper::load));
         #[cfg(feature = "onnx")]
-        let engines = engines.with_diarizer("speaker-embedding", Arc::new(diarize::neural::load));
+        let engines = engines
+            .with_diarizer("speaker-embedding", Arc::new(diarize::neural::load))
+            .with_synthesizer("piper", Arc::new(piper::load))
+            .with_voice_reader("piper", piper::voices)
+            .with_synthesizer("kokoro", Arc::new(kokoro::load))
+            .with_voice_reader("kokoro", kokoro::voices);
         #[cfg(feature = "espeak")]
         let engines = engines.with_synthesizer("espeak", Arc::new(espeak::load)).with_voices("espeak", espeak::voices);
         engines
@@ -327,6 +341,17 @@ impl Engines {
     pub fn with_voices(mut self, name: &'static str, voices: fn() -> Vec<Voice>) -> Self {
         self.voices.insert(name, voices);
         self
+    }
+
+    /// Adds what reads the voices of an engine off the weights of a model, without loading it.
+    pub fn with_voice_reader(mut self, name: &'static str, reader: fn(&Weights) -> Vec<Voice>) -> Self {
+        self.voice_readers.insert(name, reader);
+        self
+    }
+
+    /// What reads voices off the weights for the engine called `name`, if its models have their own.
+    pub fn voice_reader(&self, name: &str) -> Option<fn(&Weights) -> Vec<Voice>> {
+        self.voice_readers.get(name).copied()
     }
 
     /// The voices of the engines that bring their own, by engine.

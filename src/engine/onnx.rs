@@ -4,8 +4,9 @@
 //! The library is not part of the binary. A build with this feature runs without it; only what needs it is missing.
 
 mod session;
+pub mod split;
 
-pub use session::{Input, Model, Output, Port, Session};
+pub use session::{Input, Model, Numbers, Output, Port, Session};
 
 use crate::config::EngineConfig;
 use crate::error::{Error, Kind, Result};

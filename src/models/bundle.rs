@@ -15,6 +15,7 @@ use super::catalog_file::is_safe_name;
 use super::digest::{Digests, Hasher};
 use super::disk::check_space;
 use super::folder::{self, create_dir, unreadable, unwritable};
+use super::piper_voices::SETTINGS;
 use super::registry::{Registry, not_installed};
 use crate::error::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
@@ -77,27 +78,26 @@ impl Registry {
     fn export_blocking(&self, ids: &[String], path: &Path) -> Result<Vec<String>> {
         let (mut manifest, mut sources) = (Manifest { format: FORMAT, models: Vec::new() }, Vec::new());
         for id in ids {
-            let (model, paths) = self.exportable(id)?;
+            let model = self.exportable(id)?;
             if manifest.models.iter().any(|other| other.id == model.id) {
                 continue;
             }
-            let files =
-                model.files.iter().zip(&paths).map(|(file, path)| describe(file, path)).collect::<Result<_>>()?;
-            manifest.models.push(BundledModel { id: model.id.clone(), files });
-            sources.extend(paths);
+            let files = self.inner.folder.files(&model).ok_or_else(|| not_installed(id, &model))?;
+            let described = files.iter().map(|(file, path)| describe(file, path)).collect::<Result<_>>()?;
+            manifest.models.push(BundledModel { id: model.id.clone(), files: described });
+            sources.extend(files.into_iter().map(|(_, path)| path));
         }
         write_bundle(path, &manifest, &sources)?;
         Ok(manifest.models.into_iter().map(|model| model.id).collect())
     }
 
-    fn exportable(&self, id: &str) -> Result<(Arc<Model>, Vec<PathBuf>)> {
+    fn exportable(&self, id: &str) -> Result<Arc<Model>> {
         let model = self.installed(id)?;
         if model.built_in {
             let message = format!("`{}` is inside every mynah binary and needs no bundle", model.id);
             return Err(Error::new(Kind::InvalidRequest, message));
         }
-        let paths = self.inner.folder.paths(&model).ok_or_else(|| not_installed(id, &model))?;
-        Ok((model, paths))
+        Ok(model)
     }
 
     fn import_blocking(&self, path: &Path) -> Result<Vec<String>> {
@@ -113,9 +113,12 @@ impl Registry {
 
         let mut arrived = Arrived::default();
         for (bundled, model) in manifest.models.iter().zip(&models) {
-            for (described, file) in bundled.files.iter().zip(&model.files) {
+            let folder = self.destination(model);
+            for described in &bundled.files {
                 let entry = next_entry(&mut entries, &format!("{}/{}", bundled.id, described.name))?;
-                arrived.receive(entry, described, file, self.destination(model, file))?;
+                let file = model.files.iter().find(|file| file.name == described.name);
+                let file = file.ok_or_else(|| damaged("it holds a file that its model does not have"))?;
+                arrived.receive(entry, described, file, &folder)?;
             }
         }
         if entries.next().is_some() {
@@ -128,15 +131,19 @@ impl Registry {
 
     /// The model of this machine's catalog that `bundled` claims to be.
     fn importable(&self, bundled: &BundledModel) -> Result<Arc<Model>> {
-        let known = match self.inner.catalog.find(&bundled.id) {
+        let named = self.inner.catalog.find(&bundled.id);
+        let is_new = named.is_none();
+        let known = match named {
             Some(Named::Model(model)) if model.id == bundled.id && !model.built_in => Some(model.clone()),
             _ => None,
         };
-        let names = bundled.files.iter().map(|file| &file.name);
         match (known, bundled.files.as_slice()) {
-            (Some(model), _) if names.eq(model.files.iter().map(|file| &file.name)) => Ok(model),
+            (Some(model), files) if are_files_of(&model, files) => Ok(model),
             (None, [file]) if is_safe_name(&file.name) && file.name == format!("{}.bin", bundled.id) => {
                 Ok(Arc::new(folder::dropped_model(&bundled.id, &file.name, file.size)))
+            }
+            (None, [model, settings]) if is_new && are_a_voice(&bundled.id, model, settings) => {
+                Ok(Arc::new(folder::dropped_voice(&bundled.id, &model.name, model.size, settings.size)))
             }
             _ => {
                 let message = format!("the model `{}` of the bundle is not in the catalog of this machine", bundled.id);
@@ -145,13 +152,27 @@ impl Registry {
         }
     }
 
-    /// Where `file` of `model` belongs: a model that the catalog does not know lies beside the folders.
-    fn destination(&self, model: &Model, file: &ModelFile) -> PathBuf {
+    /// The folder for the files of `model`: one in a single file that the catalog does not know lies beside the others.
+    fn destination(&self, model: &Model) -> PathBuf {
         match self.inner.catalog.find(&model.id) {
-            Some(Named::Model(known)) if known.id == model.id => self.inner.folder.of(model).join(&file.name),
-            _ => self.inner.folder.path().join(&file.name),
+            Some(Named::Model(known)) if known.id == model.id => self.inner.folder.of(model),
+            _ if model.files.len() > 1 => self.inner.folder.of(model),
+            _ => self.inner.folder.path().to_owned(),
         }
     }
+}
+
+/// Whether `files` are those of `model`, in its order; optional ones may be missing.
+fn are_files_of(model: &Model, files: &[BundledFile]) -> bool {
+    let there = |file: &&ModelFile| !file.optional || files.iter().any(|bundled| bundled.name == file.name);
+    let expected = model.files.iter().filter(there).map(|file| &file.name);
+    expected.eq(files.iter().map(|file| &file.name))
+}
+
+/// Whether the two files are a voice that somebody brought to the machine of the bundle.
+fn are_a_voice(id: &str, model: &BundledFile, settings: &BundledFile) -> bool {
+    let named = model.name.ends_with(".onnx") && settings.name == format!("{}{SETTINGS}", model.name);
+    named && is_safe_name(id) && is_safe_name(&model.name)
 }
 
 /// The manifest's row for `file` at `path`, which must be what was published.
@@ -231,19 +252,27 @@ fn next_entry<'a>(entries: &mut Entries<'a>, name: &str) -> Result<Entry<'a>> {
 /// Files that have arrived and been checked, but are not in place yet. Those still waiting are deleted at the end.
 #[derive(Default)]
 struct Arrived {
-    waiting: Vec<(PathBuf, PathBuf, String)>,
+    waiting: Vec<Waiting>,
+}
+
+/// A file that is complete but has not got its name.
+struct Waiting {
+    part: PathBuf,
+    folder: PathBuf,
+    name: String,
+    sha256: String,
 }
 
 impl Arrived {
-    fn receive(&mut self, entry: Entry<'_>, described: &BundledFile, file: &ModelFile, path: PathBuf) -> Result<()> {
+    fn receive(&mut self, entry: Entry<'_>, described: &BundledFile, file: &ModelFile, folder: &Path) -> Result<()> {
         if entry.size() != described.size || file.size.is_some_and(|size| size != described.size) {
             return Err(damaged(&format!("{} has another size than it should", file.name)));
         }
-        if let Some(parent) = path.parent() {
-            create_dir(parent)?;
-        }
+        let path = folder.join(&file.name);
+        path.parent().map_or(Ok(()), create_dir)?;
         let part = folder::with_suffix(&path, "import");
-        self.waiting.push((part.clone(), path, described.sha256.clone()));
+        let (name, sha256) = (file.name.clone(), described.sha256.clone());
+        self.waiting.push(Waiting { part: part.clone(), folder: folder.to_owned(), name, sha256 });
         let expected = ModelFile { sha256: Some(described.sha256.clone()), ..file.clone() };
         let (digests, length) = copy(entry, &part, &expected)?;
         if length < described.size {
@@ -254,11 +283,9 @@ impl Arrived {
     }
 
     fn put_in_place(mut self) -> Result<()> {
-        for (part, path, sha256) in &self.waiting {
-            folder::put_in_place(part, path)?;
-            if let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) {
-                folder::record_sha256(parent, name, sha256)?;
-            }
+        for Waiting { part, folder, name, sha256 } in &self.waiting {
+            folder::put_in_place(part, &folder.join(name))?;
+            folder::record_sha256(folder, name, sha256)?;
         }
         self.waiting.clear();
         Ok(())
@@ -267,7 +294,7 @@ impl Arrived {
 
 impl Drop for Arrived {
     fn drop(&mut self) {
-        for (part, _, _) in &self.waiting {
+        for Waiting { part, .. } in &self.waiting {
             let _ = std::fs::remove_file(part);
         }
     }

@@ -1,14 +1,15 @@
 //! What can be asked for: models with their files, and the names that stand for them.
 //!
-//! The catalog in the binary is `models/catalog.toml`, which also documents the format; a file of the user's own in
-//! the same format extends and overrides it; reading and checking is in `catalog_file.rs`. What is on the disk is not
-//! known here.
+//! The catalog in the binary is `models/catalog.toml`, which also documents the format, with Piper's voices, which
+//! `piper_voices.rs` adds; a file of the user's own in the same format extends and overrides it; reading and checking
+//! is in `catalog_file.rs`. What is on the disk is not known here.
 
-use super::catalog_file::{Document, broken, candidates, expand, names};
+use super::catalog_file::{Document, broken, candidates, expand, names, voice_names};
+use super::piper_voices;
 use crate::engine::Voice;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -79,9 +80,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// A model that no catalog knows, in the one file `name` of `size` bytes.
-    pub(super) fn from_file(id: &str, name: &str, size: u64, engine: &str, task: ModelTask) -> Self {
-        let file = ModelFile { name: name.into(), size: Some(size), ..ModelFile::default() };
+    /// A model called `id` of which nothing else is known yet.
+    pub(super) fn new(id: &str, engine: &str, task: ModelTask, files: Vec<ModelFile>) -> Self {
         Self {
             id: id.into(),
             name: id.into(),
@@ -92,10 +92,10 @@ impl Model {
             languages: Vec::new(),
             voices: Vec::new(),
             licence: String::new(),
-            owned_by: "user".into(),
-            description: format!("Found as {name} in the folder of models."),
+            owned_by: String::new(),
+            description: String::new(),
             created: 0,
-            files: vec![file],
+            files,
         }
     }
 
@@ -135,7 +135,7 @@ impl VoiceEntry {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelFile {
-    /// Its name in the folder of the model.
+    /// Its name in the folder of the model; it may be in one more folder, as `voices/a.bin`.
     pub name: String,
     /// Where it is published.
     pub url: String,
@@ -149,6 +149,9 @@ pub struct ModelFile {
     pub sha1: Option<String>,
     /// Its MD5, in hexadecimal.
     pub md5: Option<String>,
+    /// Whether the model works without it.
+    #[serde(default)]
+    pub optional: bool,
 }
 
 impl ModelFile {
@@ -185,13 +188,18 @@ pub enum Named<'a> {
     Alias(&'a Alias, &'a [usize]),
 }
 
+/// Voice names that clients know, by engine: each with the engine's own voices, best first.
+pub(super) type VoiceNames = BTreeMap<String, BTreeMap<String, Vec<String>>>;
+
 /// Every model and every name. Checked once; afterwards all references hold.
 #[derive(Debug, Clone)]
 pub struct Catalog {
     models: Vec<Arc<Model>>,
     /// Each alias with the indices of the models it may stand for, best first.
     aliases: Vec<(Alias, Vec<usize>)>,
-    voices: BTreeMap<String, BTreeMap<String, String>>,
+    voices: VoiceNames,
+    voice_ids: BTreeMap<String, String>,
+    first_voices: Vec<String>,
     names: BTreeMap<String, Target>,
 }
 
@@ -211,6 +219,7 @@ impl Catalog {
     /// `InvalidRequest` that names the file and the entry.
     pub fn load(file: Option<&Path>) -> Result<Self> {
         let mut document = Document::parse(BUILT_IN, "the catalog in the binary")?;
+        document.model.extend(piper_voices::models()?);
         let Some(path) = file else { return Self::build(document, "the catalog in the binary") };
         let origin = format!("the catalog {}", path.display());
         let text = std::fs::read_to_string(path).map_err(|e| broken(&origin, format!("cannot be read: {e}")))?;
@@ -224,6 +233,7 @@ impl Catalog {
             model.languages = expand(&model.languages, &document.languages)
                 .map_err(|reason| broken(origin, format!("model `{}`: {reason}", model.id)))?;
         }
+        let voices = voice_names(document.voices).map_err(|reason| broken(origin, reason))?;
         let names = names(&models, &document.alias).map_err(|reason| broken(origin, reason))?;
         let mut aliases = Vec::new();
         for alias in &document.alias {
@@ -232,7 +242,8 @@ impl Catalog {
             aliases.push((alias.clone(), candidates));
         }
         let models = models.into_iter().map(Arc::new).collect();
-        Ok(Self { models, aliases, voices: document.voices, names })
+        let Document { voice_ids, first_voices, .. } = document;
+        Ok(Self { models, aliases, voices, voice_ids, first_voices, names })
     }
 
     /// Every model, in the order of the catalog.
@@ -261,9 +272,30 @@ impl Catalog {
         &self.models[index]
     }
 
-    /// The names that clients know for voices of `engine`: name → the engine's own voice.
-    pub fn voice_aliases(&self, engine: &str) -> Option<&BTreeMap<String, String>> {
+    /// The names that clients know for voices of `engine`: lowercase name → the engine's own voices, best first.
+    pub fn voice_aliases(&self, engine: &str) -> Option<&BTreeMap<String, Vec<String>>> {
         self.voices.get(engine)
+    }
+
+    /// Whether clients know `name`, in lowercase, as that of a voice, be it another engine's.
+    pub fn is_voice_alias(&self, name: &str) -> bool {
+        self.voices.values().any(|names| names.contains_key(name))
+    }
+
+    /// Every voice name that clients know, in lowercase and alphabetical, each once.
+    pub fn voice_names(&self) -> impl Iterator<Item = &str> {
+        let names: BTreeSet<&str> = self.voices.values().flat_map(|names| names.keys().map(String::as_str)).collect();
+        names.into_iter()
+    }
+
+    /// The ids under which clients know voices: id → lowercase name.
+    pub fn voice_ids(&self) -> &BTreeMap<String, String> {
+        &self.voice_ids
+    }
+
+    /// The voice names to tell first, in lowercase.
+    pub fn first_voices(&self) -> &[String] {
+        &self.first_voices
     }
 }
 
@@ -273,6 +305,7 @@ mod tests {
 
     fn with_user_file(text: &str) -> Result<Catalog> {
         let mut document = Document::parse(BUILT_IN, "built in")?;
+        document.model.extend(piper_voices::models()?);
         document.extend(Document::parse(text, "my.toml")?);
         Catalog::build(document, "my.toml")
     }
@@ -301,7 +334,10 @@ mod tests {
         let speak = "elevenlabs/eleven-flash-2.5 elevenlabs/eleven-v3 cartesia/sonic-2 openai/tts-hd tts-1 tts-1-hd \
             gpt-4o-mini-tts eleven-v3 openai/tts-1 OpenAI/TTS-1";
         for name in speak.split_whitespace() {
-            assert_eq!(first_candidate(&catalog, name), "mynah-voice", "{name}");
+            assert_eq!(first_candidate(&catalog, name), "kokoro-82m", "{name}");
+        }
+        for name in ["kokoro", "hexgrad/Kokoro-82M", "speaches-ai/Kokoro-82M-v1.0-ONNX"] {
+            assert!(matches!(catalog.find(name), Some(Named::Model(model)) if model.id == "kokoro-82m"), "{name}");
         }
         assert!(matches!(catalog.find("diarization"), Some(Named::Alias(..))));
         for name in ["whisper-tiny.en", "tiny.en", "openai/whisper-tiny.en"] {
@@ -317,6 +353,38 @@ mod tests {
             let last = candidates.last().map(|index| catalog.model(*index));
             assert!(last.is_some_and(|model| model.built_in), "{}", alias.id);
         }
+    }
+
+    #[test]
+    fn natural_voices_come_first_and_english_ones_among_those_of_piper() {
+        let catalog = Catalog::load(None).expect("good");
+        let Some(Named::Alias(_, candidates)) = catalog.find("tts-1") else { panic!("an alias") };
+        let ids: Vec<&str> = candidates.iter().map(|index| catalog.model(*index).id.as_str()).collect();
+        assert_eq!(ids.len(), 99);
+        assert!(ids[0] == "kokoro-82m" && ids[98] == "mynah-voice" && ids[1].starts_with("en_US-"), "{ids:?}");
+        let english = ids.iter().skip(1).take_while(|id| id.starts_with("en_")).count();
+        assert_eq!(ids.iter().filter(|id| id.starts_with("en_")).count(), english);
+    }
+
+    #[test]
+    fn the_files_of_kokoro_keep_their_folder_and_only_one_voice_is_needed() {
+        let catalog = Catalog::load(None).expect("good");
+        let Some(Named::Model(kokoro)) = catalog.find("kokoro-82m") else { panic!("a model") };
+        let needed: Vec<&str> = kokoro.files.iter().filter(|it| !it.optional).map(|it| it.name.as_str()).collect();
+        assert_eq!((kokoro.files.len(), needed), (42, vec!["model.onnx", "voices/af_heart.bin"]));
+    }
+
+    #[test]
+    fn every_voice_name_leads_to_published_voices_of_kokoro() {
+        let catalog = Catalog::load(None).expect("good");
+        let Some(Named::Model(kokoro)) = catalog.find("kokoro-82m") else { panic!("a model") };
+        let published = |voice: &String| kokoro.files.iter().any(|file| file.name == format!("voices/{voice}.bin"));
+        let names = catalog.voice_aliases("kokoro").expect("there is a table");
+        assert!(names.values().flatten().all(published));
+        let espeak = catalog.voice_aliases("espeak").expect("there is a table");
+        assert!(espeak.keys().all(|name| names.contains_key(name)), "both know every name");
+        assert_eq!(names["alloy"][..2], ["af_alloy", "af_heart"]);
+        assert!(catalog.voice_ids().values().chain(catalog.first_voices()).all(|name| names.contains_key(name)));
     }
 
     #[test]
@@ -352,7 +420,10 @@ mod tests {
             assert_eq!(first_candidate(&catalog, name), "small");
         }
         let voices = catalog.voice_aliases("espeak").expect("espeak has aliases");
-        assert_eq!((voices["rachel"].as_str(), voices["alloy"].as_str()), ("en-gb", "en-us"));
+        assert_eq!(
+            (voices["rachel"].as_slice(), voices["alloy"].as_slice()),
+            (&["en-gb".into()][..], &["en-us".into()][..])
+        );
     }
 
     #[test]
@@ -364,6 +435,13 @@ mod tests {
             (model("built_in = true\nspeed = 3"), "unknown field `speed`"),
             (model(""), "model `m`: a model is either built in or has files"),
             (file("name = '../x'"), "model `m`: file `../x`"),
+            (file("name = 'a/b/x'"), "model `m`: file `a/b/x`"),
+            (file("name = 'a/../x'"), "model `m`: file `a/../x`"),
+            (file("name = '/x'"), "model `m`: file `/x`"),
+            ("[[alias]]\nid = 'a'\nmodels = ['@no']".into(), "alias `a`: it leads to no model"),
+            ("[voices.e]\na = ['@b']".into(), "`voices.e.a`: there is no `b`"),
+            ("[voices.e]\na = ['@b']\nb = ['@a']".into(), "`voices.e.a`: `b` must not lead on"),
+            ("[voices.e]\na = []".into(), "`voices.e.a`: it names no voice"),
             (file("name = 'x', sha1 = 'ab'"), "file `x`: its sha1"),
             (model("built_in = true\nlanguages = ['@no']"), "model `m`: there is no `languages.no`"),
             (model("built_in = true\naka = ['tts-1']"), "`tts-1`, another name of `m`"),

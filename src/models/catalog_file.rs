@@ -2,7 +2,7 @@
 //!
 //! `models/catalog.toml` documents the format.
 
-use super::catalog::{Alias, Model, ModelFile, Target};
+use super::catalog::{Alias, Model, ModelFile, Target, VoiceNames};
 use crate::error::{Error, Kind, Result};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +16,27 @@ const MAX_ID: usize = 128;
 pub(super) struct Document {
     pub(super) model: Vec<Model>,
     pub(super) alias: Vec<Alias>,
-    pub(super) voices: BTreeMap<String, BTreeMap<String, String>>,
+    pub(super) voices: BTreeMap<String, BTreeMap<String, OneOrMore>>,
+    pub(super) voice_ids: BTreeMap<String, String>,
+    pub(super) first_voices: Vec<String>,
     pub(super) languages: BTreeMap<String, Vec<String>>,
+}
+
+/// The voices that a name stands for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(voice) => std::slice::from_ref(voice),
+            Self::More(voices) => voices,
+        }
+    }
 }
 
 impl Document {
@@ -31,6 +50,8 @@ impl Document {
             *names =
                 std::mem::take(names).into_iter().map(|(name, voice)| (name.to_ascii_lowercase(), voice)).collect();
         }
+        let names = document.voice_ids.values_mut().chain(&mut document.first_voices);
+        names.for_each(|name| name.make_ascii_lowercase());
         let mut seen = BTreeSet::new();
         let ids = document.model.iter().map(|model| &model.id).chain(document.alias.iter().map(|alias| &alias.id));
         if let Some(twice) = ids.into_iter().find(|id| !seen.insert(id.to_ascii_lowercase())) {
@@ -62,6 +83,10 @@ impl Document {
         self.model.extend(other.model);
         self.alias.extend(other.alias);
         self.languages.extend(other.languages);
+        self.voice_ids.extend(other.voice_ids);
+        if !other.first_voices.is_empty() {
+            self.first_voices = other.first_voices;
+        }
         for (engine, names) in other.voices {
             self.voices.entry(engine).or_default().extend(names);
         }
@@ -97,8 +122,8 @@ fn check_model(model: &Model) -> Result<(), String> {
 }
 
 fn check_file(file: &ModelFile) -> Result<(), String> {
-    if !is_safe_name(&file.name) {
-        return Err("a file name consists of letters, digits, `.`, `_`, `-` and `+`, without a folder".into());
+    if !is_safe_path(&file.name) {
+        return Err("a file name consists of letters, digits, `.`, `_`, `-` and `+`, in at most one folder".into());
     }
     if !["http://", "https://"].iter().any(|scheme| file.url.starts_with(scheme)) {
         return Err("its url must begin with https:// or http://".into());
@@ -117,6 +142,14 @@ fn check_file(file: &ModelFile) -> Result<(), String> {
 pub(super) fn is_safe_name(name: &str) -> bool {
     let safe = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
     name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(safe)
+}
+
+/// Whether `path` is a safe name, or one in a folder with a safe name.
+pub(super) fn is_safe_path(path: &str) -> bool {
+    match path.split_once('/') {
+        Some((folder, name)) => is_safe_name(folder) && is_safe_name(name),
+        None => is_safe_name(path),
+    }
 }
 
 fn check_alias(alias: &Alias) -> Result<(), String> {
@@ -179,6 +212,12 @@ pub(super) fn candidates(
     // Each entry is a name still to be followed and the aliases that led to it.
     let mut open: Vec<(&str, Vec<&str>)> = steps(alias, &[]);
     while let Some((name, path)) = open.pop() {
+        if let Some(engine) = name.strip_prefix('@') {
+            let all = (0..models.len()).filter(|index| models[*index].engine == engine);
+            let new: Vec<usize> = all.filter(|index| !found.contains(index)).collect();
+            found.extend(new);
+            continue;
+        }
         match names.get(&name.to_ascii_lowercase()) {
             None => return Err(format!("there is no model `{name}`")),
             Some(Target::Model(index)) if !found.contains(index) => found.push(*index),
@@ -192,6 +231,9 @@ pub(super) fn candidates(
             }
         }
     }
+    if found.is_empty() {
+        return Err("it leads to no model".into());
+    }
     if found.iter().any(|index| models[*index].task != models[found[0]].task) {
         return Err("it mixes models for different tasks".into());
     }
@@ -202,6 +244,34 @@ pub(super) fn candidates(
 fn steps<'a>(alias: &'a Alias, path: &[&'a str]) -> Vec<(&'a str, Vec<&'a str>)> {
     let path: Vec<&str> = path.iter().copied().chain([alias.id.as_str()]).collect();
     alias.models.iter().rev().map(|name| (name.as_str(), path.clone())).collect()
+}
+
+/// The voices behind every name, with every `@name` replaced by what that name says.
+pub(super) fn voice_names(names: BTreeMap<String, BTreeMap<String, OneOrMore>>) -> Result<VoiceNames, String> {
+    let of_engine = |(engine, names): (String, BTreeMap<String, OneOrMore>)| {
+        let voices = |name: &String| {
+            let voices = voices_of(name, &names).map_err(|reason| format!("`voices.{engine}.{name}`: {reason}"))?;
+            Ok((name.clone(), voices))
+        };
+        Ok((engine.clone(), names.keys().map(voices).collect::<Result<_, String>>()?))
+    };
+    names.into_iter().map(of_engine).collect()
+}
+
+fn voices_of(name: &str, names: &BTreeMap<String, OneOrMore>) -> Result<Vec<String>, String> {
+    let mut voices = Vec::new();
+    for voice in names.get(name).map(OneOrMore::as_slice).unwrap_or_default() {
+        let Some(other) = voice.strip_prefix('@') else {
+            voices.push(voice.clone());
+            continue;
+        };
+        let others = names.get(other).ok_or_else(|| format!("there is no `{other}`"))?.as_slice();
+        if others.iter().any(|voice| voice.starts_with('@')) {
+            return Err(format!("`{other}` must not lead on to another name"));
+        }
+        voices.extend_from_slice(others);
+    }
+    if voices.is_empty() { Err("it names no voice".into()) } else { Ok(voices) }
 }
 
 /// A catalog that is wrong, with the file and the reason.

@@ -1,10 +1,12 @@
-//! What is on the disk: `<data_dir>/models/<id>/<file>`, and whisper.cpp files dropped into `<data_dir>/models`.
+//! What is on the disk: `<data_dir>/models/<id>/<file>`, and files that people dropped there: whisper.cpp's `NAME.bin`,
+//! Piper's `NAME.onnx` with `NAME.onnx.json` beside it, or a folder `NAME` with exactly one such pair.
 //!
 //! A file that is there is complete: downloads and imports get their name only when they have been checked. Loading
 //! and downloading are done elsewhere.
 
-use super::catalog::{Catalog, Model, ModelTask};
+use super::catalog::{Catalog, Model, ModelFile, ModelTask};
 use super::catalog_file::is_safe_name;
+use super::piper_voices::{self, Name, SETTINGS};
 use crate::engine::Weights;
 use crate::error::{Error, Kind, Result};
 use std::collections::HashSet;
@@ -18,8 +20,11 @@ const DEMO_WEIGHTS: &[u8] = include_bytes!("../../models/demo/mynah-demo.en-q8_0
 /// The model whose weights are inside the binary.
 const DEMO_ID: &str = "mynah-demo.en";
 
-/// The engine of files that somebody dropped into the folder.
-const DROPPED_ENGINE: &str = "whisper";
+/// The engine of files called `*.bin` that somebody dropped into the folder.
+const WHISPER: &str = "whisper";
+
+/// The engines of files that need no folder of their own.
+const DROPPED_ENGINES: [&str; 2] = [WHISPER, piper_voices::ENGINE];
 
 /// The digests of the files of one model, in the format of `sha256sum`.
 const SHA256_SUMS: &str = "SHA256SUMS";
@@ -59,40 +64,65 @@ impl ModelFolder {
         }
         let paths = self.paths(model)?;
         match paths.as_slice() {
-            [only] => Some(Weights::File(only.clone())),
+            [first, ..] if paths.len() == 1 || first.parent() == Some(&self.path) => Some(Weights::File(first.clone())),
             _ => Some(Weights::File(self.of(model))),
         }
     }
 
-    /// Where the files of `model` are, if all of them are here; empty when it is built in.
+    /// Where the files of `model` are, if all that it needs are here; empty when it is built in.
     pub fn paths(&self, model: &Model) -> Option<Vec<PathBuf>> {
-        let pulled = self.of(model);
-        let pulled: Vec<PathBuf> = model.files.iter().map(|file| pulled.join(&file.name)).collect();
-        if pulled.iter().all(|path| path.is_file()) {
-            return Some(pulled);
-        }
-        let [file] = model.files.as_slice() else { return None };
-        let dropped = self.path.join(&file.name);
-        (model.engine == DROPPED_ENGINE && dropped.is_file()).then(|| vec![dropped])
+        Some(self.files(model)?.into_iter().map(|(_, path)| path).collect())
     }
 
-    /// The models that the catalog does not know: every other `*.bin`, named after its file.
-    pub fn dropped(&self, catalog: &Catalog) -> Vec<Model> {
-        let known = |name: &str| {
-            let mut files = catalog.models().iter().filter(|model| model.engine == DROPPED_ENGINE);
-            files.any(|model| matches!(model.files.as_slice(), [file] if file.name == name))
+    /// The files of `model` that are here, if all that it needs are; none when it is built in.
+    pub fn files<'a>(&self, model: &'a Model) -> Option<Vec<(&'a ModelFile, PathBuf)>> {
+        let present = |file: &'a ModelFile, folder: &Path| {
+            Some((file, folder.join(&file.name))).filter(|(_, path)| path.is_file())
         };
+        let own = self.of(model);
+        let pulled: Vec<_> = model.files.iter().map(|file| present(file, &own)).collect();
+        if pulled.iter().zip(&model.files).all(|(found, file)| found.is_some() || file.optional) {
+            return Some(pulled.into_iter().flatten().collect());
+        }
+        // Beside the folders there is only what cannot belong to another model.
+        let needed = model.files.iter().filter(|file| !file.optional && DROPPED_ENGINES.contains(&&*model.engine));
+        let dropped: Vec<_> = needed.map(|file| present(file, &self.path)).collect::<Option<_>>()?;
+        (!dropped.is_empty()).then_some(dropped)
+    }
+
+    /// Whether everything that pulling `model` would bring is here.
+    pub fn is_complete(&self, model: &Model) -> bool {
+        self.files(model)
+            .is_some_and(|files| files.len() == model.files.len() || files[0].1.parent() == Some(&self.path))
+    }
+
+    /// The models that the catalog does not know, named after their files or folders.
+    pub fn dropped(&self, catalog: &Catalog) -> Vec<Model> {
         let names = std::fs::read_dir(&self.path).into_iter().flatten().flatten().map(|entry| entry.file_name());
         let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
-        names.retain(|name| name.ends_with(".bin") && is_safe_name(name) && !known(name));
+        names.retain(|name| is_safe_name(name) && !is_known(name, catalog));
         names.sort_unstable();
-        names.iter().filter_map(|name| self.dropped_at(name)).collect()
+        let mut models: Vec<Model> = names.iter().filter_map(|name| self.dropped_at(name)).collect();
+        models.sort_by(|one, other| one.id.cmp(&other.id));
+        models.dedup_by(|second, first| second.id == first.id);
+        models
     }
 
-    /// The model in the dropped file called `name`, or nothing when it is no file.
+    /// The model in the dropped file or folder called `name`, or nothing when it is something else.
     fn dropped_at(&self, name: &str) -> Option<Model> {
-        let size = std::fs::metadata(self.path.join(name)).ok().filter(|metadata| metadata.is_file())?.len();
-        Some(dropped_model(name.strip_suffix(".bin")?, name, size))
+        if let Some(id) = name.strip_suffix(".bin") {
+            return Some(dropped_model(id, name, size_of_file(&self.path.join(name))?));
+        }
+        if let Some(id) = name.strip_suffix(".onnx") {
+            return dropped_voice_in(&self.path, id, name);
+        }
+        let folder = self.path.join(name);
+        let entries = std::fs::read_dir(&folder).ok()?.flatten().map(|entry| entry.file_name());
+        let mut models = entries.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".onnx"));
+        match (models.next(), models.next()) {
+            (Some(only), None) => dropped_voice_in(&folder, name, &only),
+            _ => None,
+        }
     }
 
     /// Keeps every other pull, import or removal of `model` out, in this process and others, while it is held.
@@ -129,13 +159,45 @@ impl Glance {
     }
 }
 
+/// Whether `name` is that of a model in `catalog` or of a file that one may be dropped as.
+fn is_known(name: &str, catalog: &Catalog) -> bool {
+    catalog.models().iter().any(|model| {
+        let dropped = DROPPED_ENGINES.contains(&&*model.engine);
+        model.id.eq_ignore_ascii_case(name) || dropped && model.files.iter().any(|file| file.name == name)
+    })
+}
+
 /// The model `id` that no catalog knows, in the one file `name` of `size` bytes.
 pub(super) fn dropped_model(id: &str, name: &str, size: u64) -> Model {
-    let mut model = Model::from_file(id, name, size, DROPPED_ENGINE, ModelTask::Transcribe);
-    if id.contains(".en") {
-        model.languages = vec!["en".into()];
-    }
+    let file = ModelFile { name: name.into(), size: Some(size), ..ModelFile::default() };
+    let languages = if id.contains(".en") { vec!["en".into()] } else { Vec::new() };
+    found(id, WHISPER, ModelTask::Transcribe, vec![file], languages)
+}
+
+/// The voice `id` that no catalog knows, in `name`, whose settings lie beside it.
+pub(super) fn dropped_voice(id: &str, name: &str, size: u64, settings_size: u64) -> Model {
+    let file = |name: String, size| ModelFile { name, size: Some(size), ..ModelFile::default() };
+    let files = vec![file(name.into(), size), file(format!("{name}{SETTINGS}"), settings_size)];
+    let languages = Name::parse(id).map(|name| name.language.to_owned());
+    found(id, piper_voices::ENGINE, ModelTask::Speak, files, languages.into_iter().collect())
+}
+
+fn dropped_voice_in(folder: &Path, id: &str, name: &str) -> Option<Model> {
+    let (model, settings) = (folder.join(name), folder.join(format!("{name}{SETTINGS}")));
+    Some(dropped_voice(id, name, size_of_file(&model)?, size_of_file(&settings)?))
+}
+
+fn found(id: &str, engine: &str, task: ModelTask, files: Vec<ModelFile>, languages: Vec<String>) -> Model {
+    let mut model = Model::new(id, engine, task, files);
+    model.owned_by = "user".into();
+    model.description = format!("Found as {} in the folder of models.", model.files[0].name);
+    model.languages = languages;
     model
+}
+
+/// How many bytes the file at `path` has; `None` when there is no file.
+fn size_of_file(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().filter(|metadata| metadata.is_file()).map(|metadata| metadata.len())
 }
 
 /// How many bytes the weights at `paths` have.
@@ -148,11 +210,16 @@ pub fn size_of_weights(weights: &Weights) -> u64 {
     match weights {
         Weights::Embedded(_) | Weights::BuiltIn => 0,
         Weights::File(path) if path.is_dir() => {
-            let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-            size_of(&entries.map(|entry| entry.path()).collect::<Vec<_>>())
+            // The files of a model are at most one folder deep.
+            let (folders, files): (Vec<_>, Vec<_>) = entries(path).into_iter().partition(|path| path.is_dir());
+            size_of(&files) + folders.iter().map(|folder| size_of(&entries(folder))).sum::<u64>()
         }
         Weights::File(path) => size_of(std::slice::from_ref(path)),
     }
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
 /// `path` with `.suffix` behind its name: where a file grows before it gets its name.
@@ -196,7 +263,7 @@ pub fn put_in_place(part: &Path, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Notes the SHA-256 of the file `name`, in the format of `sha256sum`.
+/// Notes the SHA-256 of the file `name` of the model in `folder`, in the format of `sha256sum`.
 ///
 /// # Errors
 /// `Unavailable` that names the file.

@@ -38,10 +38,10 @@ impl Registry {
     /// `NotFound` for a model that is unknown or not installed, `Unavailable` for a file that cannot be read.
     pub async fn verify(&self, id: &str) -> Result<Vec<FileCheck>> {
         let model = self.installed(id)?;
-        let paths = self.inner.folder.paths(&model).ok_or_else(|| not_installed(id, &model))?;
-        let checks = tokio::task::spawn_blocking(move || {
-            model.files.iter().zip(&paths).map(|(file, path)| check(file, path)).collect()
-        });
+        let folder = self.inner.folder.clone();
+        let files = folder.files(&model).ok_or_else(|| not_installed(id, &model))?;
+        let files: Vec<_> = files.into_iter().map(|(file, path)| (file.clone(), path)).collect();
+        let checks = tokio::task::spawn_blocking(move || files.iter().map(|(file, path)| check(file, path)).collect());
         checks.await.map_err(|e| Error::internal("checking the files failed", e))?
     }
 
@@ -87,7 +87,8 @@ impl Registry {
 
 fn check(file: &ModelFile, path: &Path) -> Result<FileCheck> {
     let digests = Digests::of(path, file)?;
-    let recorded = path.parent().and_then(|folder| recorded_sha256(folder, &file.name));
+    let folder = path.ancestors().nth(file.name.split('/').count());
+    let recorded = folder.and_then(|folder| recorded_sha256(folder, &file.name));
     let published = file.has_digest() || recorded.is_some();
     let as_it_came = ModelFile { sha256: recorded, ..file.clone() };
     let verdict = match digests.compare(file).and_then(|()| digests.compare(&as_it_came)) {

@@ -2,7 +2,7 @@
 //!
 //! | file | what it answers |
 //! |---|---|
-//! | [`catalog`] | what can be asked for, and by which names; `catalog_file` reads and checks the files it is made of |
+//! | [`catalog`] | what can be asked for, and by which names; `catalog_file` reads and checks the files it is made of, `piper_voices` adds a whole catalog of voices |
 //! | [`folder`] | what is on the disk |
 //! | [`registry`] | what a name stands for just now; pools of engines, loaded once and kept in [`loaded`] |
 //! | [`voices`] | the engines' own voices and the names that clients know |
@@ -21,7 +21,7 @@ pub mod folder;
 pub mod installed;
 pub mod loaded;
 mod memory;
+mod piper_voices;
 pub mod pull;
 pub mod registry;
-mod speaker_stub;
 pub mod voices;

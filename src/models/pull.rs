@@ -75,6 +75,11 @@ impl Registry {
         }
     }
 
+    /// Whether all files of `model` are here, also those that it works without.
+    pub fn is_complete(&self, model: &Model) -> bool {
+        self.inner.folder.is_complete(model)
+    }
+
     /// Downloads the model `id`, going on where an earlier pull stopped. Nothing happens when it is already here. A
     /// running server sees the model at once.
     ///
@@ -87,7 +92,7 @@ impl Registry {
     pub async fn pull(&self, id: &str, report: Report<'_>) -> Result<()> {
         let model = self.to_pull(id)?;
         let inner = &self.inner;
-        if inner.folder.paths(&model).is_some() {
+        if inner.folder.is_complete(&model) {
             return Ok(());
         }
         if inner.config.offline {
@@ -108,7 +113,9 @@ impl Registry {
 
     async fn pull_file(&self, folder: &Path, file: &ModelFile, report: Report<'_>) -> Result<()> {
         let url = address(file, self.inner.config.models.mirror.as_deref())?;
-        let part = folder::with_suffix(&folder.join(&file.name), "part");
+        let path = folder.join(&file.name);
+        path.parent().map_or(Ok(()), create_dir)?;
+        let part = folder::with_suffix(&path, "part");
         let client = client(&url)?;
         let download = Download { client, url, file, part, folder, retry_delay: self.retry_delay };
         let sha256 = download.run(report).await?;

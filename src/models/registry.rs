@@ -7,6 +7,8 @@ use super::catalog::{Catalog, Model, ModelTask, Named};
 use super::folder::{self, ModelFolder};
 use super::loaded::{Count, Loaded};
 use super::memory::check_memory;
+use super::piper_voices;
+use super::voices::VoicesRead;
 use crate::audio::Pcm;
 use crate::config::{Config, EngineConfig};
 use crate::engine::pool::{Cores, Pool, PoolOptions, Priority};
@@ -34,7 +36,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub struct Registry {
     pub(super) inner: Arc<Inner>,
-    pub(super) voices: Arc<BTreeMap<String, Vec<Voice>>>,
+    pub(super) voices: Arc<BTreeMap<String, Arc<[Voice]>>>,
     pub(super) retry_delay: Duration,
 }
 
@@ -42,12 +44,13 @@ pub(super) struct Inner {
     pub(super) config: Config,
     pub(super) catalog: Catalog,
     pub(super) folder: ModelFolder,
-    engines: Engines,
+    pub(super) engines: Engines,
     cores: Arc<Cores>,
     core_count: usize,
     transcribers: Loaded<dyn Transcriber>,
     synthesizers: Loaded<dyn Synthesizer>,
     diarizers: Loaded<dyn Diarizer>,
+    pub(super) voices_read: VoicesRead,
     count: Count,
 }
 
@@ -122,6 +125,7 @@ impl Registry {
             transcribers: Loaded::default(),
             synthesizers: Loaded::default(),
             diarizers: Loaded::default(),
+            voices_read: VoicesRead::default(),
             count: Count::default(),
         };
         let registry = Self { inner: Arc::new(inner), voices: Arc::default(), retry_delay: RETRY_DELAY };
@@ -133,10 +137,10 @@ impl Registry {
         Ok(registry)
     }
 
-    /// Tells the registry the voices of `engine`. Without this, and without voices in the catalog, any voice is handed
-    /// to the engine, which refuses those it does not have.
+    /// Tells the registry the voices of `engine`. Without this, without voices in the catalog and without a reader of
+    /// voices in the table of engines, any voice is handed to the engine, which refuses those it does not have.
     pub fn with_voices(mut self, engine: &str, voices: Vec<Voice>) -> Self {
-        Arc::make_mut(&mut self.voices).insert(engine.to_owned(), voices);
+        Arc::make_mut(&mut self.voices).insert(engine.to_owned(), voices.into());
         self
     }
 
@@ -162,9 +166,9 @@ impl Registry {
             Some(Named::Model(model)) => Some(self.describe(model)),
             Some(Named::Alias(alias, candidates)) => {
                 let best = inner.best(candidates);
-                let model = best.or_else(|| candidates.first().map(|index| inner.catalog.model(*index)))?;
-                let resolves_to = best.map(|model| model.id.clone());
-                Some(ModelInfo { id: alias.id.clone(), resolves_to, is_alias: true, ..self.describe(model) })
+                let resolves_to = best.as_ref().map(|model| model.id.clone());
+                let model = best.or_else(|| candidates.first().map(|index| inner.catalog.model(*index).clone()))?;
+                Some(ModelInfo { id: alias.id.clone(), resolves_to, is_alias: true, ..self.describe(&model) })
             }
             None => inner.dropped(id).map(|model| self.describe(&model)),
         }
@@ -176,16 +180,17 @@ impl Registry {
     /// `NotFound` (param `model`, code `model_not_found`) for a model that is unknown or not installed,
     /// `InvalidRequest` for one that does something else, `Unavailable` when this build lacks its engine.
     pub fn resolve(&self, id: &str, task: ModelTask) -> Result<ModelInfo> {
-        let found = self.find(id, task)?;
-        let info = self.describe(&found.model);
+        Ok(self.describe_as(id, &self.find(id, task)?.model))
+    }
+
+    /// What is known about `model`, which was asked for as `id`.
+    pub(super) fn describe_as(&self, id: &str, model: &Model) -> ModelInfo {
+        let info = self.describe(model);
         match self.inner.catalog.find(id) {
-            Some(Named::Alias(alias, _)) => Ok(ModelInfo {
-                id: alias.id.clone(),
-                resolves_to: Some(found.model.id.clone()),
-                is_alias: true,
-                ..info
-            }),
-            _ => Ok(info),
+            Some(Named::Alias(alias, _)) => {
+                ModelInfo { id: alias.id.clone(), resolves_to: Some(model.id.clone()), is_alias: true, ..info }
+            }
+            _ => info,
         }
     }
 
@@ -293,6 +298,32 @@ impl Registry {
         self.get(id).map(|info| info.resolves_to.unwrap_or(info.id))
     }
 
+    /// The models that may speak for `id`, best first; at least one.
+    pub(super) fn speaking(&self, id: &str) -> Result<Vec<Arc<Model>>> {
+        let found = self.find(id, ModelTask::Speak)?.model;
+        match self.inner.catalog.find(id) {
+            Some(Named::Alias(_, candidates)) => {
+                let mut models = self.inner.ready(candidates);
+                // What was found a moment ago may have been removed since; then its engine will say so.
+                models.extend(models.is_empty().then_some(found));
+                Ok(models)
+            }
+            _ => Ok(vec![found]),
+        }
+    }
+
+    /// Every installed speech model that this build can run, those that `best` stands for first.
+    pub(super) fn all_speaking(&self, best: &str) -> Vec<Arc<Model>> {
+        let inner = &self.inner;
+        let mut models = self.speaking(best).unwrap_or_default();
+        let dropped = inner.folder.dropped(&inner.catalog).into_iter().map(Arc::new);
+        let others = inner.catalog.models().iter().cloned().chain(dropped);
+        let others = others.filter(|model| model.task == ModelTask::Speak && inner.is_ready(model));
+        let new: Vec<_> = others.filter(|model| models.iter().all(|known| known.id != model.id)).collect();
+        models.extend(new);
+        models
+    }
+
     fn find(&self, id: &str, task: ModelTask) -> Result<Found> {
         let model = self.installed(id)?;
         if model.task != task {
@@ -310,8 +341,7 @@ impl Registry {
         match inner.catalog.find(id) {
             Some(Named::Model(model)) => Ok(model.clone()),
             Some(Named::Alias(_, candidates)) => {
-                let best = inner.best(candidates).cloned();
-                best.ok_or_else(|| not_installed(id, inner.catalog.model(candidates[0])))
+                inner.best(candidates).ok_or_else(|| not_installed(id, inner.catalog.model(candidates[0])))
             }
             None => inner.dropped(id).map(Arc::new).ok_or_else(|| unknown(id)),
         }
@@ -345,10 +375,27 @@ impl Registry {
 
 impl Inner {
     /// The first of `candidates` that is installed and has its engine.
-    fn best(&self, candidates: &[usize]) -> Option<&Arc<Model>> {
+    fn best(&self, candidates: &[usize]) -> Option<Arc<Model>> {
+        self.ready(candidates).into_iter().next()
+    }
+
+    /// Those of `candidates` that are installed and have their engine, best first. A model that only the folder knows
+    /// comes after those of the same engine.
+    pub(super) fn ready(&self, candidates: &[usize]) -> Vec<Arc<Model>> {
         let glance = self.folder.glance();
-        let mut models = candidates.iter().map(|index| self.catalog.model(*index));
-        models.find(|model| glance.may_have(model) && self.is_ready(model))
+        let mut models = candidates.iter().map(|index| self.catalog.model(*index)).peekable();
+        let mut ready = Vec::new();
+        while let Some(model) = models.next() {
+            if glance.may_have(model) && self.is_ready(model) {
+                ready.push(model.clone());
+            }
+            let is_last = models.peek().is_none_or(|next| next.engine != model.engine);
+            if is_last && model.engine == piper_voices::ENGINE {
+                let dropped = self.folder.dropped(&self.catalog).into_iter().map(Arc::new);
+                ready.extend(dropped.filter(|dropped| dropped.engine == model.engine && self.is_ready(dropped)));
+            }
+        }
+        ready
     }
 
     /// Whether `model` is installed and has its engine.

@@ -126,6 +126,18 @@ fn the_models_are_listed_with_what_they_resolve_to() {
     assert!(text.contains("mynah-demo.en") && text.contains("whisper-1") && text.contains("large-v3-turbo"), "{text}");
 }
 
+#[cfg(feature = "espeak")]
+#[test]
+fn the_voices_are_listed_with_language_and_licence() {
+    let data = folder();
+    let (code, text, error) = run(mynah(data.path()).args(["speak", "--voice", "list"]));
+    assert_eq!(code, 0, "{error}");
+    let alloy = text.lines().find(|line| line.starts_with("alloy ")).expect("listed");
+    assert!(alloy.contains("en-US") && alloy.contains("mynah-voice") && alloy.contains("GPL-3.0-or-later"), "{alloy}");
+    assert!(text.lines().any(|line| line.starts_with("de ")), "{text}");
+    assert_eq!(run(mynah(data.path()).args(["speak", "-o", "x.wav"])).0, 2, "there is nothing to say");
+}
+
 /// A server process that is killed when the test ends.
 struct Server(Child);
 

@@ -24,6 +24,7 @@ mod server;
 mod socket;
 mod sound;
 mod speech;
+mod speech_times;
 mod transcription;
 mod transcription_fields;
 #[cfg(feature = "espeak")]

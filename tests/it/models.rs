@@ -122,14 +122,85 @@ async fn user_interfaces_find_voices_and_models_without_a_key() {
     let app = TestApp::start_with(|config| config.auth.keys.push(mynah::config::Secret::new("k"))).await;
     let voices = json(&app, "/v1/audio/voices").await;
     let voices = voices["voices"].as_array().expect("voices");
-    assert!(voices.iter().all(|voice| voice["id"].is_string() && voice["name"].is_string()));
+    for key in ["id", "name", "language", "model", "licence"] {
+        assert!(voices.iter().all(|voice| voice[key].is_string()), "{key}");
+    }
+    let ids: std::collections::BTreeSet<&str> = voices.iter().filter_map(|voice| voice["id"].as_str()).collect();
+    assert_eq!(ids.len(), voices.len(), "every id is there once");
     for id in ["alloy", "cedar", "rachel", "en-us", "de"] {
         assert!(voices.iter().any(|voice| voice["id"] == id), "{id} is missing");
     }
     let legacy = json(&app, "/v1/audio/voices?legacy=true").await;
     assert!(legacy["voices"].as_array().expect("voices").iter().all(Value::is_string));
     let models = json(&app, "/v1/audio/models").await;
-    assert!(models["models"].as_array().expect("models").iter().all(|model| model["id"].is_string()));
+    let models = models["models"].as_array().expect("models");
+    assert!(models.iter().all(|model| model["id"].is_string() && model["name"].is_string()));
+    let has = |id: &str| models.iter().any(|model| model["id"] == id);
+    assert!(has("tts-1") && has("mynah-voice") && !has("kokoro-82m"), "what is not here cannot be chosen");
+}
+
+async fn elevenlabs(app: &TestApp, path: &str) -> (u16, Value) {
+    let response = app.client.get(format!("{}{path}", app.url)).header("xi-api-key", "k").send().await.expect("answer");
+    (response.status().as_u16(), response.json().await.expect("JSON"))
+}
+
+#[tokio::test]
+async fn models_are_listed_in_the_shape_of_whoever_asks() {
+    let app = TestApp::start_with(|config| config.auth.keys.push(mynah::config::Secret::new("k"))).await;
+    let (status, list) = elevenlabs(&app, "/v1/models").await;
+    assert_eq!(status, 200);
+    let models = list.as_array().expect("a bare array");
+    let flash = models.iter().find(|model| model["model_id"] == "eleven_flash_v2_5").expect("the service's own id");
+    assert_eq!((&flash["name"], &flash["can_do_text_to_speech"]), (&"Eleven Flash v2.5".into(), &true.into()));
+    let languages = flash["languages"].as_array().expect("languages");
+    assert!(languages.contains(&serde_json::json!({"language_id": "de", "name": "German"})), "{languages:?}");
+    assert!(models.iter().any(|model| model["model_id"] == "mynah-voice"));
+    assert!(models.iter().all(|model| model["model_id"] != "whisper-1" && model["model_id"] != "kokoro-82m"));
+    let request = app.client.get(format!("{}/v1/models", app.url)).header("authorization", "Token k");
+    let list: Value = request.send().await.expect("answer").json().await.expect("JSON");
+    assert!(list["tts"].as_array().is_some_and(|models| models.iter().any(|model| model["name"] == "mynah-voice")));
+}
+
+#[tokio::test]
+async fn voices_are_listed_for_elevenlabs_clients() {
+    let app = TestApp::start_with(|config| config.auth.keys.push(mynah::config::Secret::new("k"))).await;
+    let (_, list) = elevenlabs(&app, "/v1/voices").await;
+    let voices = list["voices"].as_array().expect("voices");
+    let rachel = voices.iter().find(|voice| voice["voice_id"] == "21m00Tcm4TlvDq8ikWAM").expect("a stock voice");
+    assert_eq!((&rachel["name"], &rachel["category"]), (&"Rachel".into(), &"premade".into()));
+    let (_, one) = elevenlabs(&app, "/v1/voices/21m00Tcm4TlvDq8ikWAM").await;
+    assert_eq!(&one, rachel);
+    let (status, error) = elevenlabs(&app, "/v1/voices/nobody").await;
+    assert!(status == 404 && error.to_string().contains("nobody"), "{error}");
+    assert_eq!(app.get("/v1/voices").await.status(), 401);
+}
+
+#[tokio::test]
+async fn voices_are_searched_page_by_page() {
+    let app = TestApp::start().await;
+    let all = json(&app, "/v1/voices").await["voices"].as_array().expect("voices").len();
+    let (mut seen, mut path) = (Vec::new(), "/v2/voices?page_size=100".to_owned());
+    loop {
+        let page = json(&app, &path).await;
+        assert_eq!(page["total_count"], all);
+        let ids = page["voices"].as_array().expect("voices").iter().map(|voice| voice["voice_id"].to_string());
+        seen.extend(ids);
+        let Some(token) = page["next_page_token"].as_str() else { break };
+        assert_eq!(page["has_more"], true);
+        path = format!("/v2/voices?page_size=100&next_page_token={token}");
+    }
+    assert_eq!(seen.len(), all);
+    let count = async |query: &str| json(&app, &format!("/v2/voices?{query}")).await["total_count"].clone();
+    assert_eq!(json(&app, "/v2/voices").await["voices"].as_array().map(Vec::len), Some(10));
+    assert_eq!(count("search=RACHEL").await, 1);
+    assert_eq!(count("voice_ids=21m00Tcm4TlvDq8ikWAM,alloy").await, 2);
+    assert_eq!(count("category=cloned").await, 0);
+    assert_eq!(json(&app, "/v2/voices?search=rachel&sort=name&sort_direction=desc").await["has_more"], false);
+    for query in
+        ["page_size=0", "page_size=x", "next_page_token=x", "sort=size", "sort_direction=up", "collection_id=a"]
+    {
+        assert_eq!(app.get(&format!("/v2/voices?{query}")).await.status(), 400, "{query}");
+    }
 }
 
 #[tokio::test]

@@ -602,6 +602,62 @@ async fn a_file_dropped_into_the_folder_is_a_model() {
     assert!(registry.get("mine.en").is_none());
 }
 
+/// A machine with a voice of two files in its catalog, one of them in a folder, and one that it works without.
+fn machine_with_folders(server: &Server) -> Machine {
+    let machine = Machine::new("http://127.0.0.1:9/small.bin", "");
+    let (a, b, c) = (server.url("/a"), server.url("/b"), server.url("/c"));
+    let more = format!(
+        "\n[[model]]\nid = 'deep'\nname = 'Deep'\ntask = 'transcribe'\nengine = 'counting'\nfiles = [\n\
+        {{ name = 'm.onnx', url = '{a}' }}, {{ name = 'voices/one.bin', url = '{b}' }},\n\
+        {{ name = 'voices/two.bin', url = '{c}', optional = true }}]\n"
+    );
+    let path = machine.folder.path().join("catalog.toml");
+    let text = std::fs::read_to_string(&path).expect("written") + &more;
+    std::fs::write(&path, text).expect("writable");
+    machine
+}
+
+#[tokio::test]
+async fn files_keep_their_folder_from_pull_to_bundle() {
+    let server = Server::good(bytes(5_000), "a");
+    let machine = machine_with_folders(&server);
+    let registry = machine.registry();
+    registry.pull("deep", &mut |_| ()).await.expect("a good server");
+    for name in ["m.onnx", "voices/one.bin", "voices/two.bin"] {
+        assert!(machine.path("deep").join(name).is_file(), "{name}");
+    }
+    let verdicts = registry.verify("deep").await.expect("installed");
+    assert!(verdicts.len() == 3 && verdicts.iter().all(|check| check.verdict == Verdict::Good), "{verdicts:?}");
+
+    std::fs::remove_file(machine.path("deep/voices/two.bin")).expect("it is there");
+    assert!(registry.get("deep").expect("known").installed, "it works without");
+    let bundle = machine.folder.path().join("deep.bundle");
+    registry.export(&["deep".into()], &bundle).await.expect("it is here");
+    let other = machine_with_folders(&server);
+    assert_eq!(other.registry().import(&bundle).await.expect("a good bundle"), ["deep"]);
+    assert!(other.path("deep/voices/one.bin").is_file() && !other.path("deep/voices/two.bin").exists());
+    let verdicts = other.registry().verify("deep").await.expect("installed");
+    assert!(verdicts.len() == 2 && verdicts.iter().all(|check| check.verdict == Verdict::Good), "{verdicts:?}");
+
+    registry.pull("deep", &mut |_| ()).await.expect("a good server");
+    assert!(machine.path("deep/voices/two.bin").is_file(), "pulling brings what was missing");
+}
+
+#[tokio::test]
+async fn a_voice_that_no_catalog_knows_travels_in_a_bundle() {
+    let machine = Machine::new("http://127.0.0.1:9/small.bin", "");
+    std::fs::create_dir_all(machine.path("")).expect("writable");
+    for name in ["mine.onnx", "mine.onnx.json"] {
+        std::fs::write(machine.path(name), name).expect("writable");
+    }
+    let bundle = machine.folder.path().join("mine.bundle");
+    machine.registry().export(&["mine".into()], &bundle).await.expect("it is here");
+    let other = Machine::new("http://127.0.0.1:9/small.bin", "");
+    other.registry().import(&bundle).await.expect("a good bundle");
+    assert_eq!(std::fs::read(other.path("mine/mine.onnx.json")).expect("there"), b"mine.onnx.json");
+    assert!(other.registry().get("mine").is_some_and(|info| info.installed && info.engine == "piper"));
+}
+
 // --- Bundles
 
 /// A bundle of `small` and of a dropped model, and the machine it is from.

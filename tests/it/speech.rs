@@ -23,6 +23,7 @@ async fn every_format_has_its_content_type_and_its_magic() {
         ("mp3", "audio/mpeg", &b"\xff"[..]),
         ("opus", "audio/ogg", b"OggS"),
         ("aac", "audio/aac", b"\xff\xf1"),
+        ("webm", "audio/webm", b"\x1a\x45\xdf\xa3"),
         ("flac", "audio/flac", b"fLaC"),
         ("wav", "audio/wav", b"RIFF"),
         ("pcm", "audio/pcm", b""),
@@ -134,6 +135,39 @@ async fn speed_changes_the_duration() {
 }
 
 #[tokio::test]
+async fn the_sample_rate_can_be_chosen_and_pcm_has_24_khz_otherwise() {
+    let app = TestApp::start().await;
+    let samples = async |rate: Option<u32>| {
+        let mut body = with("Good morning.", "response_format", "pcm".into());
+        body["sample_rate"] = rate.into();
+        app.post("/v1/audio/speech", &body).await.bytes().await.expect("sound").len() as f64 / 2.0
+    };
+    let plain = samples(None).await;
+    assert_eq!(plain, samples(Some(24_000)).await);
+    for rate in [8_000, 16_000, 44_100, 48_000] {
+        assert!((samples(Some(rate)).await / plain - f64::from(rate) / 24_000.0).abs() < 0.01, "{rate}");
+    }
+    let mut body = with("Good morning.", "response_format", "wav".into());
+    body["sample_rate"] = 16_000.into();
+    let file = app.post("/v1/audio/speech", &body).await.bytes().await.expect("sound");
+    assert_eq!(hound::WavReader::new(&file[..]).expect("a WAV file").spec().sample_rate, 16_000);
+}
+
+#[tokio::test]
+async fn instructions_change_the_pace_of_models_that_take_them() {
+    let app = TestApp::start().await;
+    let bytes = async |model: &str, instructions: &str| {
+        let mut body = with("Please turn on the kitchen lights.", "response_format", "pcm".into());
+        (body["model"], body["instructions"]) = (model.into(), instructions.into());
+        app.post("/v1/audio/speech", &body).await.bytes().await.expect("sound")
+    };
+    let plain = bytes("gpt-4o-mini-tts", "").await;
+    assert!(bytes("gpt-4o-mini-tts", "Speak slowly.").await.len() > plain.len() * 11 / 10);
+    assert!(bytes("gpt-4o-mini-tts", "Sound like a friendly librarian.").await == plain);
+    assert!(bytes("tts-1", "Speak slowly.").await == plain, "as OpenAI's older models");
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_named() {
     let app = TestApp::start().await;
     for (body, param) in [
@@ -149,6 +183,8 @@ async fn what_is_wrong_is_named() {
         (with("Hi.", "voice", 7.into()), "voice"),
         (with("Hi.", "response_format", "midi".into()), "response_format"),
         (with("Hi.", "stream_format", "smoke".into()), "stream_format"),
+        (with("Hi.", "sample_rate", 96_000.into()), "sample_rate"),
+        (with("Hi.", "sample_rate", 12_345.into()), "sample_rate"),
     ] {
         let (status, error) = error_of(app.post("/v1/audio/speech", &body).await).await;
         assert_eq!((status.as_u16(), error["param"].as_str()), (400, Some(param)), "{error}");

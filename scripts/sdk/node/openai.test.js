@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { assertFails, assertSays, client, connect, key, keyedUrl, spoken, upload } from "./shared.js";
+import { assertFails, assertSays, client, connect, key, keyedUrl, sentence, spoken, upload } from "./shared.js";
 
 const transcribe = async (audio, options = {}) =>
   client.audio.transcriptions.create({ file: await upload(audio), model: "whisper-1", ...options });
@@ -32,7 +32,7 @@ test("a file from disk becomes text", async () => {
   }
 });
 
-for (const format of ["mp3", "opus", "aac", "flac", "wav"]) {
+for (const format of ["mp3", "opus", "webm", "aac", "flac", "wav"]) {
   test(`speech as ${format} is understood`, async () => {
     const { text } = await transcribe(await spoken(undefined, format));
     assertSays(text);
@@ -125,6 +125,7 @@ test("what is missing is told in the headers", async () => {
 for (const [format, type] of Object.entries({
   mp3: "audio/mpeg",
   opus: "audio/ogg",
+  webm: "audio/webm",
   aac: "audio/aac",
   flac: "audio/flac",
   wav: "audio/wav",
@@ -155,6 +156,55 @@ test("speech can be streamed", async () => {
   for await (const piece of answer.body) pieces.push(piece);
   const { text } = await transcribe(Buffer.concat(pieces));
   assert.match(text.toLowerCase(), /test.*you/s);
+});
+
+/** What server-sent events say: one line with JSON, then an empty one. */
+async function eventsOf(answer) {
+  const frames = (await answer.text()).split("\n\n");
+  assert.equal(frames.pop(), "", "the last event is complete");
+  return frames.map((frame) => {
+    assert.match(frame, /^data: .*$/);
+    return JSON.parse(frame.slice(6));
+  });
+}
+
+test("speech as events adds up to the file that comes without them", async () => {
+  const request = { model: "gpt-4o-mini-tts", voice: "alloy", input: sentence, response_format: "flac" };
+  const answer = await client.audio.speech.create({ ...request, stream_format: "sse" });
+  assert.equal(answer.headers.get("content-type"), "text/event-stream");
+  const events = await eventsOf(answer);
+  assert.equal(events.pop().type, "speech.audio.done");
+  assert.ok(events.every((event) => event.type === "speech.audio.delta"));
+  const sound = Buffer.concat(events.map((event) => Buffer.from(event.audio, "base64")));
+  assert.ok(sound.equals(await spoken(undefined, "flac")));
+});
+
+test("words have their times, at once or as events", async () => {
+  const body = { model: "tts-1", voice: "alloy", input: sentence, response_format: "wav" };
+  const { audio, words } = await client.post("/audio/speech/timestamps", { body });
+  assert.ok(Buffer.from(audio, "base64").equals(await spoken()));
+  assert.deepEqual(words.map(({ word }) => word).join(" ").replace(/\.$/, ""), sentence.slice(0, -1));
+  words.reduce((last, { start, end }) => {
+    assert.ok(last <= start && start < end, JSON.stringify(words));
+    return start;
+  }, 0);
+  const answer = await client.post("/audio/speech/timestamps", {
+    body: { ...body, stream: true },
+    __binaryResponse: true,
+  });
+  const events = await eventsOf(answer);
+  assert.deepEqual(events.flatMap((event) => event.words ?? []), words);
+  assert.equal(events.at(-1).type, "speech.audio.done");
+});
+
+test("another sample rate and instructions are taken", async () => {
+  const length = async (options) => {
+    const request = { model: "gpt-4o-mini-tts", voice: "alloy", input: sentence, response_format: "pcm", ...options };
+    return (await (await client.audio.speech.create(request)).arrayBuffer()).byteLength;
+  };
+  const plain = await length({});
+  assert.ok(Math.abs((await length({ sample_rate: 48_000 })) / plain - 2) < 0.01);
+  assert.ok((await length({ instructions: "Speak very slowly." })) > 1.2 * plain);
 });
 
 test("models are listed and looked up, also with a slash in the id", async () => {

@@ -1,6 +1,8 @@
 """Text in, sound out, through the OpenAI SDK."""
 
+import base64
 import io
+import json
 import time
 import wave
 
@@ -11,6 +13,7 @@ from conftest import SENTENCE, assert_envelope, assert_says, converted, spoken, 
 MAGIC = {
     "mp3": ("audio/mpeg", lambda b: b[:3] == b"ID3" or (b[0] == 0xFF and b[1] & 0xE6 == 0xE2)),
     "opus": ("audio/ogg", lambda b: b[:4] == b"OggS" and b[28:36] == b"OpusHead"),
+    "webm": ("audio/webm", lambda b: b[:4] == b"\x1a\x45\xdf\xa3"),
     "aac": ("audio/aac", lambda b: b[0] == 0xFF and b[1] & 0xF6 == 0xF0),
     "flac": ("audio/flac", lambda b: b[:4] == b"fLaC"),
     "wav": ("audio/wav", lambda b: b[:4] == b"RIFF" and b[8:12] == b"WAVE"),
@@ -53,7 +56,7 @@ def test_pcm_is_24_khz_16_bit_mono(client):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("response_format", ["mp3", "opus", "aac", "flac", "wav"])
+@pytest.mark.parametrize("response_format", ["mp3", "opus", "webm", "aac", "flac", "wav"])
 def test_other_programs_decode_what_is_spoken(tmp_path, response_format):
     seconds = wav_seconds(spoken(SENTENCE, "wav"))
     decoded = converted(spoken(SENTENCE, response_format), tmp_path, "raw", "-f", "s16le", "-ac", "1", "-ar", "24000")
@@ -67,7 +70,7 @@ def test_the_gateway_example_says_hello(client):
     assert "hello" in words(heard), heard
 
 
-@pytest.mark.parametrize("response_format", ["mp3", "opus", "wav"])
+@pytest.mark.parametrize("response_format", ["mp3", "opus", "webm", "wav"])
 def test_a_stream_is_chunked_and_decodes_as_a_whole(client, response_format):
     options = {"model": "tts-1", "voice": "alloy", "input": FOUR_SENTENCES, "response_format": response_format}
     with client.audio.speech.with_streaming_response.create(**options, extra_body={"stream": True}) as answer:
@@ -76,6 +79,90 @@ def test_a_stream_is_chunked_and_decodes_as_a_whole(client, response_format):
         audio = b"".join(answer.iter_bytes())
     heard = client.audio.transcriptions.create(file=(f"speech.{response_format}", audio), model="whisper-1").text
     assert "fox" in words(heard) and "thank" in words(heard), heard
+
+
+def events(answer):
+    """What server-sent events say: one line with JSON, then an empty one."""
+    frames = answer.read().decode().split("\n\n")
+    assert frames.pop() == "", "the last event is complete"
+    assert all(frame.startswith("data: ") and "\n" not in frame for frame in frames), frames
+    return [json.loads(frame.removeprefix("data: ")) for frame in frames]
+
+
+def sound_of(events):
+    return b"".join(base64.b64decode(event["audio"]) for event in events if event["type"] == "speech.audio.delta")
+
+
+@pytest.mark.parametrize("response_format", MAGIC)
+def test_events_add_up_to_the_file_that_comes_without_them(client, response_format):
+    options = {"model": "gpt-4o-mini-tts", "voice": "alloy", "input": FOUR_SENTENCES}
+    options |= {"response_format": response_format, "stream_format": "sse"}
+    with client.audio.speech.with_streaming_response.create(**options) as answer:
+        assert answer.headers["content-type"] == "text/event-stream"
+        *deltas, done = events(answer)
+    assert {event["type"] for event in deltas} == {"speech.audio.delta"} and len(deltas) > 1
+    assert done["type"] == "speech.audio.done"
+    usage = done["usage"]
+    assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"] > 0
+    plain = spoken(FOUR_SENTENCES, response_format)
+    if response_format == "wav":  # A stream does not know its length.
+        assert sound_of(deltas)[44:] == plain[44:]
+    else:
+        assert sound_of(deltas) == plain
+
+
+def assert_times(words, text, seconds):
+    """That the words are those of the text as it is written, and follow each other within the sound."""
+    assert [word["word"].strip(".,?") for word in words] == [word.strip(".,?") for word in text.split()]
+    last = 0
+    for word in words:
+        assert last <= word["start"] < word["end"] <= seconds + 0.01, words
+        last = word["start"]
+
+
+def test_words_have_their_times(client):
+    body = {"model": "tts-1", "voice": "alloy", "input": FOUR_SENTENCES, "response_format": "wav"}
+    answer = client.post("/audio/speech/timestamps", cast_to=object, body=body)
+    audio = base64.b64decode(answer["audio"])
+    assert answer["content_type"] == "audio/wav" and answer["format"] == "wav"
+    assert audio == spoken(FOUR_SENTENCES), "the file that comes without them"
+    assert_times(answer["words"], FOUR_SENTENCES, wav_seconds(audio))
+    # The words are where they are heard.
+    heard = client.audio.transcriptions.create(
+        file=("speech.wav", audio), model="whisper-1", response_format="verbose_json", timestamp_granularities=["word"]
+    )
+    starts = {word["word"].strip(".,?").lower(): word["start"] for word in answer["words"]}
+    both = [(starts[word.word.lower()], word.start) for word in heard.words if word.word.lower() in ("quick", "thank")]
+    assert both and all(abs(said - found) < 0.4 for said, found in both), both
+
+
+def test_words_come_as_events_too(client):
+    body = {"model": "tts-1", "voice": "alloy", "input": FOUR_SENTENCES, "response_format": "pcm", "stream": True}
+    answer = client.post("/audio/speech/timestamps", cast_to=openai.HttpxBinaryResponseContent, body=body)
+    all_events = events(answer)
+    assert sound_of(all_events) == spoken(FOUR_SENTENCES, "pcm")
+    words = [word for event in all_events for word in event.get("words", [])]
+    assert_times(words, FOUR_SENTENCES, len(sound_of(all_events)) / 48_000)
+    assert all_events[-1]["type"] == "speech.audio.done"
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100, 48_000])
+def test_a_file_may_have_another_sample_rate(client, rate):
+    audio = speak(client, response_format="wav", extra_body={"sample_rate": rate}).content
+    with wave.open(io.BytesIO(audio)) as file:
+        assert file.getframerate() == rate
+        assert file.getnframes() / rate == pytest.approx(wav_seconds(spoken(SENTENCE)), abs=0.01)
+    assert_says(client.audio.transcriptions.create(file=("a.wav", audio), model="whisper-1").text)
+
+
+@pytest.mark.once
+def test_instructions_change_how_it_is_said_where_openai_has_them(client):
+    def seconds(model, instructions):
+        return len(speak(client, model=model, instructions=instructions, response_format="pcm").content) / 48_000
+
+    plain = seconds("gpt-4o-mini-tts", "Sound like a friendly teacher.")
+    assert seconds("gpt-4o-mini-tts", "Speak very slowly.") > 1.2 * plain
+    assert seconds("tts-1", "Speak very slowly.") == plain
 
 
 @pytest.mark.once

@@ -46,7 +46,7 @@ const WORDS: &[(&str, Quality)] = &[
 ];
 
 /// Words before a word that take it back.
-const NEGATIONS: &[&str] = &["not", "don't", "dont", "never", "without", "no", "less", "avoid", "isn't", "too"];
+const NEGATIONS: &[&str] = &["not", "don't", "dont", "never", "without", "no", "less", "avoid", "isn't"];
 
 /// Words that make the word after them stronger or weaker, and by how much.
 const DEGREES: &[(&str, f32)] = &[

@@ -4,6 +4,7 @@ use crate::api::error::Rejection;
 use crate::app::App;
 use crate::models::catalog::ModelTask;
 use crate::models::registry::{ModelInfo, unknown};
+use crate::models::voices::VoiceInfo;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
@@ -53,19 +54,23 @@ pub struct VoicesQuery {
 
 /// Every voice with `id` and `name`; open to user interfaces that send no key.
 pub async fn list_voices(State(app): State<App>, Query(query): Query<VoicesQuery>) -> Json<Value> {
-    let voices = app.models.voices();
-    let voices: Vec<Value> = if query.legacy {
-        voices.into_iter().map(|voice| json!(voice.id)).collect()
-    } else {
-        voices.into_iter().map(|it| json!({"id": it.id, "name": it.name, "language": it.language})).collect()
+    let voices = app.models.voices().into_iter();
+    let voices: Vec<Value> = match query.legacy {
+        true => voices.map(|voice| json!(voice.id)).collect(),
+        false => voices.map(|voice| describe(&voice)).collect(),
     };
     Json(json!({"voices": voices}))
 }
 
-/// Every id with a name; open to user interfaces that send no key.
+fn describe(voice: &VoiceInfo) -> Value {
+    let VoiceInfo { id, name, language, model, licence, .. } = voice;
+    json!({"id": id, "name": name, "language": language, "model": model, "licence": licence})
+}
+
+/// Every id that answers, with a name; open to user interfaces that send no key.
 pub async fn list_audio_models(State(app): State<App>) -> Json<Value> {
     let mut models = app.models.list();
-    models.retain(can_be_asked_for);
+    models.retain(|info| can_be_asked_for(info) && info.installed && info.usable);
     let models: Vec<Value> = models.iter().map(|it| json!({"id": it.id, "name": it.id, "task": it.task})).collect();
     Json(json!({"models": models}))
 }

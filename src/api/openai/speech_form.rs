@@ -3,7 +3,7 @@
 use super::instructions::Manner;
 use crate::api::sound::Ask;
 use crate::app::App;
-use crate::audio::encode::{AudioFormat, Output};
+use crate::audio::encode::{AudioFormat, Output, encoder};
 use crate::error::{Error, Kind, Result};
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -125,12 +125,18 @@ fn parse(request: SpeechRequest, input_chars: usize) -> Result<Asked> {
 
 fn output(format: Option<&str>, sample_rate: Option<u32>) -> Result<Output> {
     let format = format.unwrap_or("mp3");
-    let format = AudioFormat::from_name(format)
-        .ok_or_else(|| invalid("response_format", "response_format must be one of mp3, opus, aac, flac, wav, pcm."))?;
-    if sample_rate.is_some_and(|rate| !SAMPLE_RATES.contains(&rate)) {
-        return Err(invalid("sample_rate", "sample_rate must be between 8000 and 48000."));
+    let format = AudioFormat::from_name(format).ok_or_else(|| {
+        invalid("response_format", "response_format must be one of mp3, opus, webm, aac, flac, wav, pcm.")
+    })?;
+    let output = Output { sample_rate, ..format.into() };
+    match sample_rate {
+        None => Ok(output),
+        Some(rate) if SAMPLE_RATES.contains(&rate) => {
+            encoder(output, rate).map_err(|error| Error::invalid("sample_rate", error.message().to_owned()))?;
+            Ok(output)
+        }
+        Some(_) => Err(invalid("sample_rate", "sample_rate must be between 8000 and 48000.")),
     }
-    Ok(Output { sample_rate, ..format.into() })
 }
 
 fn input(input: Option<String>, limit: usize) -> Result<String> {

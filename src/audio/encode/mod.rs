@@ -7,9 +7,11 @@ mod aac;
 mod flac;
 mod float;
 mod mp3;
+mod ogg;
 mod opus;
 mod telephone;
 pub mod wav;
+mod webm;
 
 use super::resample::Resampler;
 use crate::error::Result;
@@ -21,6 +23,8 @@ pub enum AudioFormat {
     Mp3,
     /// Opus in Ogg, 32 kbit/s unless another rate is asked for.
     Opus,
+    /// The same in WebM, for browsers: MediaSource takes no Ogg.
+    Webm,
     /// AAC-LC in ADTS frames, 80 kbit/s at most unless another rate is asked for.
     Aac,
     /// FLAC, 16 bits.
@@ -50,7 +54,7 @@ pub struct Output {
     pub format: AudioFormat,
     /// The sample rate in hertz; `None` keeps that of the sound.
     pub sample_rate: Option<u32>,
-    /// Bits per second, for formats with a choice (MP3, Opus, AAC); `None` is the format's own.
+    /// Bits per second, for formats with a choice (MP3, Opus, WebM, AAC); `None` is the format's own.
     pub bit_rate: Option<u32>,
 }
 
@@ -63,7 +67,7 @@ impl From<AudioFormat> for Output {
 impl AudioFormat {
     /// Every format that can be asked for by its name alone, the default one first. Those of telephones and of
     /// floating-point samples are not.
-    pub const ALL: [Self; 6] = [Self::Mp3, Self::Opus, Self::Aac, Self::Flac, Self::Wav, Self::Pcm];
+    pub const ALL: [Self; 7] = [Self::Mp3, Self::Opus, Self::Webm, Self::Aac, Self::Flac, Self::Wav, Self::Pcm];
 
     /// The format called `name`, as [`AudioFormat::name`] gives it.
     pub fn from_name(name: &str) -> Option<Self> {
@@ -75,6 +79,7 @@ impl AudioFormat {
         match self {
             Self::Mp3 => "mp3",
             Self::Opus => "opus",
+            Self::Webm => "webm",
             Self::Aac => "aac",
             Self::Flac => "flac",
             Self::Wav => "wav",
@@ -90,6 +95,7 @@ impl AudioFormat {
         match self {
             Self::Mp3 => "audio/mpeg",
             Self::Opus => "audio/ogg",
+            Self::Webm => "audio/webm",
             Self::Aac => "audio/aac",
             Self::Flac => "audio/flac",
             Self::Wav | Self::MulawWav | Self::AlawWav | Self::FloatWav => "audio/wav",
@@ -132,10 +138,12 @@ pub fn encoder(output: impl Into<Output>, sample_rate: u32) -> Result<Box<dyn En
 }
 
 fn encoder_at(output: Output, sample_rate: u32) -> Result<Box<dyn Encoder>> {
+    use opus::OpusFile;
     use telephone::Law;
     Ok(match output.format {
         AudioFormat::Mp3 => Box::new(mp3::Mp3::new(sample_rate, output.bit_rate)?),
-        AudioFormat::Opus => Box::new(opus::OggOpus::new(sample_rate, output.bit_rate)?),
+        AudioFormat::Opus => Box::new(OpusFile::<ogg::Ogg>::new(output.format, sample_rate, output.bit_rate)?),
+        AudioFormat::Webm => Box::new(OpusFile::<webm::Webm>::new(output.format, sample_rate, output.bit_rate)?),
         AudioFormat::Aac => Box::new(aac::Aac::new(sample_rate, output.bit_rate)?),
         AudioFormat::Flac => Box::new(flac::Flac::new(sample_rate)?),
         AudioFormat::Wav => Box::new(wav::Wav::new(sample_rate)),
@@ -264,6 +272,7 @@ mod tests {
         let expected = [
             (AudioFormat::Mp3, 24_000, 1_105, 24_768),
             (AudioFormat::Opus, 48_000, 0, 2 * 23_457),
+            (AudioFormat::Webm, 48_000, 0, 2 * 23_457),
             (AudioFormat::Aac, 24_000, 1_024, 24 * 1_024),
             (AudioFormat::Flac, 24_000, 0, 23_457),
             (AudioFormat::Wav, 24_000, 0, 23_457),
@@ -275,7 +284,7 @@ mod tests {
             let heard = resample(&heard, RATE).unwrap();
             let (shift, likeness) = lag(&heard.samples, &sound, delay);
             // Opus itself moves low voices by a sample or two.
-            let tolerance = if format == AudioFormat::Opus { 2 } else { 0 };
+            let tolerance = if [AudioFormat::Opus, AudioFormat::Webm].contains(&format) { 2 } else { 0 };
             assert!((shift - delay).abs() <= tolerance, "{} is {shift} samples late", format.name());
             assert!(likeness > 0.98, "{} is only {likeness} alike", format.name());
         }
@@ -345,7 +354,7 @@ mod tests {
 
     #[test]
     fn a_rate_that_a_format_does_not_have_is_refused() {
-        for format in [AudioFormat::Mp3, AudioFormat::Opus, AudioFormat::Aac] {
+        for format in [AudioFormat::Mp3, AudioFormat::Opus, AudioFormat::Webm, AudioFormat::Aac] {
             let error = encoder(format, 22_222).err().unwrap();
             assert_eq!((error.kind(), error.param()), (crate::error::Kind::Unsupported, Some("response_format")));
         }
@@ -384,7 +393,7 @@ mod tests {
             encoder.finish(&mut bytes).unwrap();
             bytes.len() * 8 * RATE as usize / sound().len()
         };
-        for format in [AudioFormat::Mp3, AudioFormat::Opus, AudioFormat::Aac] {
+        for format in [AudioFormat::Mp3, AudioFormat::Opus, AudioFormat::Webm, AudioFormat::Aac] {
             for bit_rate in [16_000, 48_000] {
                 let got = size(format, bit_rate);
                 // A second of sound leaves much of the file to headers.

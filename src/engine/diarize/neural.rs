@@ -154,7 +154,7 @@ impl Embedder {
             return Err(unfit("it must take 80 mel bands, `[batch, frames, 80]`; models that take sound do not work"));
         }
         let outputs = session.outputs();
-        let one_vector = |output: &&Port| output.is_float && output.shape.len() <= 2;
+        let one_vector = |output: &&Port| output.is_float() && output.shape.len() <= 2;
         let output = outputs.first().filter(one_vector).ok_or_else(|| unfit("it must answer with one vector"))?;
         // WeSpeaker calls its input so and fades frames in its own way; all others do it as Kaldi does.
         let taper = if input.name == "feats" { Taper::Hamming } else { Taper::Povey };
@@ -181,7 +181,7 @@ impl Embedder {
 }
 
 fn takes_bands(input: &Port) -> bool {
-    input.is_float && matches!(input.shape.as_slice(), [_, _, bands] if bands.is_none_or(|bands| bands == BANDS))
+    input.is_float() && matches!(input.shape.as_slice(), [_, _, bands] if bands.is_none_or(|bands| bands == BANDS))
 }
 
 #[cfg(test)]

@@ -49,8 +49,8 @@ impl Segmentation {
             ([input], [output, ..])
                 if matches!(input.shape.as_slice(), [_, one, samples] if fits(one, 1) && fits(samples, WINDOW))
                     && matches!(output.shape.as_slice(), [_, _, classes] if fits(classes, CLASSES.len()))
-                    && input.is_float
-                    && output.is_float =>
+                    && input.is_float()
+                    && output.is_float() =>
             {
                 let (input, output) = (input.name.clone(), output.name.clone());
                 Ok(Self { session, input, output })

@@ -1,6 +1,7 @@
 //! The voices espeak-ng brings: every language it has data for, and variants that change the speaker.
 
 use crate::engine::Voice;
+use crate::error::Error;
 
 /// A speaker: its name behind the `+` of a voice, the name to show, and what makes it as loud as the others.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -10,32 +11,43 @@ pub struct Variant {
     name: &'static str,
     /// The factor that brings all voices to one loudness.
     pub gain: f32,
+    /// The part of the voice's height that its pitch moves, in hertz; its melody above that stays what it is.
+    base: f32,
 }
 
-const fn variant(id: &'static str, name: &'static str, gain: f32) -> Variant {
-    Variant { id, name, gain }
+const fn variant(id: &'static str, name: &'static str, gain: f32, base: f32) -> Variant {
+    Variant { id, name, gain, base }
 }
 
 /// The speaker of a voice without a variant.
-const PLAIN: Variant = variant("", "", 1.3);
+const PLAIN: Variant = variant("", "", 1.3, 69.0);
 
 /// The speakers any language can have.
 const VARIANTS: &[Variant] = &[
-    variant("f1", "female 1", 1.34),
-    variant("f2", "female 2", 1.45),
-    variant("f3", "female 3", 1.65),
-    variant("f4", "female 4", 1.57),
-    variant("f5", "female 5", 1.42),
-    variant("linda", "female 6", 1.33),
-    variant("m1", "male 1", 1.36),
-    variant("m2", "male 2", 1.52),
-    variant("m3", "male 3", 1.34),
-    variant("m4", "male 4", 1.33),
-    variant("m5", "male 5", 1.43),
-    variant("m6", "male 6", 1.52),
-    variant("m7", "male 7", 1.5),
-    variant("m8", "male 8", 2.05),
+    variant("f1", "female 1", 1.34, 118.0),
+    variant("f2", "female 2", 1.45, 120.0),
+    variant("f3", "female 3", 1.65, 119.0),
+    variant("f4", "female 4", 1.57, 120.0),
+    variant("f5", "female 5", 1.42, 135.0),
+    variant("linda", "female 6", 1.33, 170.0),
+    variant("m1", "male 1", 1.36, 62.0),
+    variant("m2", "male 2", 1.52, 72.0),
+    variant("m3", "male 3", 1.34, 68.0),
+    variant("m4", "male 4", 1.33, 59.0),
+    variant("m5", "male 5", 1.43, 70.0),
+    variant("m6", "male 6", 1.52, 70.0),
+    variant("m7", "male 7", 1.5, 64.0),
+    variant("m8", "male 8", 2.05, 54.0),
 ];
+
+/// The height of the melody above [`Variant::base`], in hertz: of English and of other languages.
+const MELODY: (f32, f32) = (41.0, 50.0);
+
+/// How much of the height of the voice `id` is melody, as a share of the part that its pitch moves.
+pub fn melody(id: &str) -> f32 {
+    let melody = if id.starts_with("en") { MELODY.0 } else { MELODY.1 };
+    melody / speaker(id).map_or(PLAIN.base, |speaker| speaker.base)
+}
 
 /// The languages whose variants are listed; for all others they can be asked for.
 const LISTED_WITH_VARIANTS: &[&str] = &["en-us", "en-gb", "de", "fr", "es", "it", "pt", "pt-br"];
@@ -62,6 +74,62 @@ pub fn speaker(id: &str) -> Option<Variant> {
     let quieter = LOUD_LANGUAGES.iter().find(|(id, _)| *id == language).map_or(1.0, |(_, factor)| *factor);
     Some(Variant { gain: variant.gain * quieter, ..variant })
 }
+
+/// What espeak-ng calls the language with the tag `tag`, such as `de`, `en-GB` or `pt_BR`, for somebody who speaks `own`:
+/// a tag that leaves the region open means the own one. `None` for a language it does not have.
+pub fn language(tag: &str, own: &str) -> Option<&'static str> {
+    let tag = tag.trim().replace('_', "-").to_lowercase();
+    let known = |wanted: &str| {
+        let found = LANGUAGES.iter().find(|(id, tag, _)| *id == wanted || tag.eq_ignore_ascii_case(wanted));
+        found.map(|(id, ..)| *id)
+    };
+    let region_of =
+        |wanted: &str| own.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    if region_of(&tag) {
+        return known(own);
+    }
+    let mut wanted = tag.as_str();
+    loop {
+        let usual = USUAL.iter().find(|(tag, _)| *tag == wanted).map(|(_, id)| *id);
+        if let Some(id) = usual.or_else(|| known(wanted)) {
+            return Some(id);
+        }
+        wanted = wanted.rsplit_once('-')?.0;
+    }
+}
+
+/// The speaker of `voice` in the language with the tag `tag`: `en-us+f1` in German is `de+f1`. `None` for a language that
+/// espeak-ng does not have.
+pub fn in_language(voice: &str, tag: &str) -> Option<String> {
+    let (own, variant) = voice.split_once('+').map_or((voice, None), |(own, variant)| (own, Some(variant)));
+    let language = language(tag, own)?;
+    Some(variant.map_or_else(|| language.to_owned(), |variant| format!("{language}+{variant}")))
+}
+
+/// The error for a language that espeak-ng does not have.
+pub fn unknown_language(tag: &str) -> Error {
+    Error::invalid("language", format!("this voice cannot speak `{tag}`; use a language tag such as `en-US` or `de`"))
+}
+
+/// Tags that mean one of several, or go by another name.
+const USUAL: &[(&str, &str)] = &[
+    ("en", "en-us"),
+    ("en-au", "en-gb"),
+    ("en-ie", "en-gb"),
+    ("en-in", "en-gb"),
+    ("en-nz", "en-gb"),
+    ("en-za", "en-gb"),
+    ("es-es", "es"),
+    ("es-ar", "es-419"),
+    ("es-co", "es-419"),
+    ("es-mx", "es-419"),
+    ("es-us", "es-419"),
+    ("in", "id"),
+    ("iw", "he"),
+    ("no", "nb"),
+    ("zh", "cmn"),
+    ("zh-hk", "yue"),
+];
 
 /// Languages whose vowels are recorded louder than those of all others, and the factor that makes up for it.
 const LOUD_LANGUAGES: &[(&str, f32)] =
