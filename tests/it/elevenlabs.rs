@@ -145,7 +145,7 @@ async fn every_character_has_its_time_whole_and_streamed() {
 }
 
 /// The sound and the text of what a connection sends until `is_last`.
-async fn said(socket: &mut Socket, is_last: impl Fn(&Value) -> bool) -> (Vec<u8>, String, Value) {
+async fn said(socket: &mut Socket, mut is_last: impl FnMut(&Value) -> bool) -> (Vec<u8>, String, Value) {
     let (mut sound, mut text) = (Vec::new(), String::new());
     loop {
         let message = socket.next().await.json();
