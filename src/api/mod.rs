@@ -65,26 +65,13 @@ pub fn router(app: App) -> Result<Router> {
         .route("/metrics", get(health::get_metrics))
         .route("/v1/models", get(models::list_models))
         .route("/v1/models/{*id}", get(openai::models::get_model))
-        .route("/v1/voices", get(elevenlabs::voices::list_voices))
-        .route("/v1/voices/{id}", get(elevenlabs::voices::get_voice))
-        .route("/v2/voices", get(elevenlabs::voices::search_voices))
         .route("/v1/audio/transcriptions", post(openai::transcriptions::create_transcription))
         .route("/v1/audio/translations", post(openai::transcriptions::create_translation))
         .route("/v1/audio/speech", post(openai::speech::create_speech))
         .route("/v1/audio/speech/timestamps", post(openai::speech::create_timed_speech))
         .route(deepgram::SPEAK, post(deepgram::speak::create_speech).get(deepgram::speak_live::open_socket))
-        .route("/v1/text-to-speech/{voice_id}", post(elevenlabs::speech::create_speech))
-        .route("/v1/text-to-speech/{voice_id}/stream", post(elevenlabs::speech::create_speech))
-        .route("/v1/text-to-speech/{voice_id}/with-timestamps", post(elevenlabs::timestamps::create_speech))
-        .route("/v1/text-to-speech/{voice_id}/stream/with-timestamps", post(elevenlabs::timestamps::stream_speech))
-        .route("/v1/text-to-speech/{voice_id}/stream-input", get(elevenlabs::live::open_socket))
-        .route("/v1/text-to-speech/{voice_id}/multi-stream-input", get(elevenlabs::live::open_multi_socket))
-        .route("/tts/websocket", get(cartesia::live::open_socket))
-        .route("/tts/bytes", post(cartesia::speech::create_speech))
-        .route("/tts/sse", post(cartesia::events::create_speech))
-        .route("/voices", get(cartesia::voices::list_voices))
-        .route("/voices/{id}", get(cartesia::voices::get_voice))
         .route(deepgram::LISTEN, post(deepgram::listen::create_transcript))
+        .merge(other_voices())
         .route("/v1/jobs", get(jobs::list_jobs))
         .route("/v1/jobs/{id}", get(jobs::get_job).delete(jobs::cancel_job))
         .route("/v1/jobs/{id}/cancel", post(jobs::cancel_job))
@@ -110,6 +97,25 @@ pub fn router(app: App) -> Result<Router> {
         .layer(from_fn(cartesia::error::speak_cartesia))
         .layer(from_fn(observe::log_request)) // sees every answer, also those of the layers above
         .with_state(app))
+}
+
+/// The routes of ElevenLabs' and Cartesia's clients.
+fn other_voices() -> Router<App> {
+    Router::new()
+        .route("/v1/voices", get(elevenlabs::voices::list_voices))
+        .route("/v1/voices/{id}", get(elevenlabs::voices::get_voice))
+        .route("/v2/voices", get(elevenlabs::voices::search_voices))
+        .route("/v1/text-to-speech/{voice_id}", post(elevenlabs::speech::create_speech))
+        .route("/v1/text-to-speech/{voice_id}/stream", post(elevenlabs::speech::create_speech))
+        .route("/v1/text-to-speech/{voice_id}/with-timestamps", post(elevenlabs::timestamps::create_speech))
+        .route("/v1/text-to-speech/{voice_id}/stream/with-timestamps", post(elevenlabs::timestamps::stream_speech))
+        .route("/v1/text-to-speech/{voice_id}/stream-input", get(elevenlabs::live::open_socket))
+        .route("/v1/text-to-speech/{voice_id}/multi-stream-input", get(elevenlabs::live::open_multi_socket))
+        .route("/tts/websocket", get(cartesia::live::open_socket))
+        .route("/tts/bytes", post(cartesia::speech::create_speech))
+        .route("/tts/sse", post(cartesia::events::create_speech))
+        .route("/voices", get(cartesia::voices::list_voices))
+        .route("/voices/{id}", get(cartesia::voices::get_voice))
 }
 
 /// Answers requests on `listener` until the app stops, then finishes the running ones for as long as the settings

@@ -10,6 +10,7 @@ use crate::audio::encode::{Encoder, Output};
 use crate::engine::SynthesizerPool;
 use crate::engine::pool::Priority;
 use crate::error::Result;
+use crate::telemetry;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -232,7 +233,10 @@ impl<M> Speech<M> {
 
     /// The bytes that are ready with `block`, the last of which is `None`.
     async fn encode(&mut self, block: Option<Pcm>) -> Result<Option<Live<M>>> {
-        self.samples += block.as_ref().map_or(0, |block| block.samples.len() as u64);
+        if let Some(block) = &block {
+            self.samples += block.samples.len() as u64;
+            telemetry::audio_seconds("out", block.duration());
+        }
         let (output, known) = (self.voice.output, self.encoder.take());
         let (bytes, encoder) = step(move || encode_block(output, known, block)).await?;
         self.encoder = Some(encoder);

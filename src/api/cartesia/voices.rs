@@ -71,12 +71,16 @@ fn page<'a>(voices: &'a [VoiceInfo], query: &VoicesQuery) -> (&'a [VoiceInfo], b
     (&voices[start..end], end < voices.len())
 }
 
+fn known(licence: &str) -> &str {
+    if licence.is_empty() { "unknown" } else { licence }
+}
+
 fn voice(voice: &VoiceInfo) -> Value {
     let language = voice.language.split('-').next().unwrap_or_default();
     json!({
         "id": voice.id,
         "name": voice.name,
-        "description": format!("A voice of {}.", voice.model),
+        "description": format!("A voice of {}. Licence: {}.", voice.model, known(&voice.licence)),
         "tagline": "",
         "language": language,
         "locales": [{"locale": voice.language, "is_native": true}],
@@ -101,7 +105,7 @@ mod tests {
             name: format!("Voice {number}"),
             language: "en-US".into(),
             model: "m".into(),
-            licence: String::new(),
+            licence: "MIT".into(),
             alias_of: None,
         };
         (0..count).map(voice).collect()
