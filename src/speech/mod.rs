@@ -14,6 +14,7 @@ pub mod script;
 mod sentence;
 pub mod speak;
 pub mod speakers;
+mod ssml;
 mod timing;
 pub mod transcribe;
 

@@ -64,6 +64,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("espeak_ng", &["engine/espeak", "engine/spoken.rs"]),
     ("earshot", &["engine/vad.rs"]),
     ("realfft", &["engine/diarize/"]),
+    ("roxmltree", &["speech/ssml.rs"]),
     ("reqwest", &["models/pull.rs", "net.rs", "cli/jobs.rs"]),
     ("rusqlite", &["jobs/embedded"]),
     ("axum", &["api/"]),

@@ -2,6 +2,7 @@
 
 use crate::app::{Form, TestApp};
 use crate::sound::{samples_of, wav};
+use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -102,4 +103,55 @@ async fn a_stream_that_nobody_reads_any_more_ends() {
     until(async || is_served(&app, &short).await).await;
     let done = app.transcribe(Form::file(&short)).await;
     assert!(done.text().await.expect("a body").contains("bathroom music"), "the engine is free, too");
+}
+
+/// The ways to have a text spoken by the fake voice.
+fn ways_to_speak(text: &str) -> Vec<(&'static str, Value)> {
+    let openai = json!({"model": "fake-mouth", "voice": "tone", "input": text, "response_format": "pcm"});
+    let with = |key: &str, value: Value| {
+        let mut body = openai.clone();
+        body[key] = value;
+        body
+    };
+    vec![
+        ("/v1/audio/speech", openai.clone()),
+        ("/v1/audio/speech", with("response_format", "wav".into())),
+        ("/v1/audio/speech", with("stream_format", "sse".into())),
+        ("/v1/audio/speech/timestamps", openai.clone()),
+        ("/v1/audio/speech/timestamps", with("stream", true.into())),
+        ("/v1/speak?model=fake-mouth&encoding=linear16", json!({"text": text})),
+    ]
+}
+
+/// Whether a request to speak is answered.
+async fn is_spoken_to(app: &TestApp) -> bool {
+    let body = json!({"model": "fake-mouth", "voice": "tone", "input": "Hello."});
+    let response = app.post("/v1/audio/speech", &body).await;
+    assert!([200, 429].contains(&response.status().as_u16()), "{}", response.status());
+    response.status() == 200 && response.bytes().await.is_ok()
+}
+
+#[tokio::test]
+async fn whoever_leaves_before_the_first_sound_or_after_it_stops_the_speech() {
+    let app = narrow().await;
+    let texts = ["Hold.", "This is the first sentence of all. Hold. And this is never spoken."];
+    let requests = texts.into_iter().flat_map(ways_to_speak);
+    for (left, (path, body)) in requests.enumerate() {
+        app.fakes.hold();
+        let mut request = Box::pin(async {
+            let mut response = app.post(path, &body).await;
+            while response.chunk().await.expect("no failure").is_some() {}
+        });
+        while app.fakes.inside() == 0 {
+            tokio::select! {
+                () = &mut request => panic!("the engine holds this request: {path} {body}"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        let spoken = app.fakes.spoken();
+        drop(request);
+        until(async || app.fakes.cancelled() == left + 1).await;
+        assert_eq!(app.fakes.spoken(), spoken, "{path} {body}");
+        until(async || is_spoken_to(&app).await).await;
+    }
 }

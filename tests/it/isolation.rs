@@ -3,7 +3,7 @@
 use crate::app::{Form, TestApp};
 use crate::sound::{converse, say, side_by_side};
 use futures::future::join_all;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How often each request is made among the others.
 const TIMES: usize = 7;
@@ -140,5 +140,52 @@ async fn two_hundred_requests_at_once_are_answered_as_if_each_were_alone() {
     for (index, answer) in indices.into_iter().zip(answers) {
         let (clip, _) = REQUESTS[index];
         assert_eq!(answer, alone[index], "request {index} with {}", CLIPS[clip]);
+    }
+}
+
+/// Fifty requests to speak that differ in text, voice, pace, format and form.
+fn speeches() -> Vec<(&'static str, Value)> {
+    const VOICES: [&str; 3] = ["alloy", "nova", "en-us+f4"];
+    const FORMATS: [&str; 7] = ["mp3", "opus", "webm", "aac", "flac", "wav", "pcm"];
+    let speech = |number: usize| {
+        let text = format!("This is number {number}. Turn off the lights, and go home. Why? It is late.");
+        let mut body = json!({"model": "gpt-4o-mini-tts", "voice": VOICES[number % 3], "input": text});
+        body["response_format"] = FORMATS[number % 7].into();
+        body["speed"] = (1.0 + (number % 4) as f64 / 4.0).into();
+        match number % 5 {
+            0 => ("/v1/audio/speech", body),
+            1 => ("/v1/audio/speech", with(body, "stream", true.into())),
+            2 => ("/v1/audio/speech", with(body, "stream_format", "sse".into())),
+            3 => ("/v1/audio/speech/timestamps", with(body, "stream", number.is_multiple_of(2).into())),
+            _ => ("/v1/speak?model=aura-2-thalia-en&encoding=linear16", json!({"text": body["input"]})),
+        }
+    };
+    (0..50).map(speech).collect()
+}
+
+fn with(mut body: Value, key: &str, value: Value) -> Value {
+    body[key] = value;
+    body
+}
+
+/// What a client sees of an answer to speak: its status, its type and all of its bytes.
+async fn listen(app: &TestApp, (path, body): &(&str, Value)) -> (u16, String, Vec<u8>) {
+    let response = app.post(path, body).await;
+    let content_type = response.headers()["content-type"].to_str().expect("text").to_owned();
+    (response.status().as_u16(), content_type, response.bytes().await.expect("a whole body").to_vec())
+}
+
+#[tokio::test]
+async fn fifty_speeches_at_once_are_the_same_as_if_each_were_alone() {
+    let app = TestApp::start_with(|config| config.engine.slots = 2).await;
+    let speeches = speeches();
+    let mut alone = Vec::new();
+    for speech in &speeches {
+        alone.push(listen(&app, speech).await);
+    }
+    let together = join_all(speeches.iter().map(|speech| listen(&app, speech))).await;
+    for ((speech, alone), together) in speeches.iter().zip(&alone).zip(together) {
+        assert_eq!((together.0, &together.1), (200, &alone.1), "{speech:?}");
+        assert!(together.2 == alone.2 && alone.2.len() > 5_000, "{speech:?}: {} bytes", together.2.len());
     }
 }

@@ -16,8 +16,12 @@ mod disconnects;
 mod elevenlabs;
 mod fake;
 mod fetch;
+#[cfg(feature = "espeak")]
+mod hostile_text;
 mod isolation;
 mod jobs;
+#[cfg(feature = "espeak")]
+mod joins;
 mod models;
 mod pull;
 mod server;
