@@ -205,7 +205,7 @@ impl<'a> Reader<'a> {
         };
         let Some(reading) = reading else { return false };
         for (source, said) in reading.said {
-            self.writer.say(&said, self.at + source.start..self.at + source.end);
+            self.writer.say_reading(&said, self.at + source.start..self.at + source.end);
         }
         if reading.ends_sentence {
             self.writer.end_sentence();
@@ -342,6 +342,7 @@ impl<'a> Reader<'a> {
             None => characters::say_as(kind, text),
         };
         match said {
+            Some(said) if self.dialect.is_some() => self.writer.say_reading(&said, start..start + text.len()),
             Some(said) => self.writer.say(&said, start..start + text.len()),
             None => {
                 let said = normalize(text, &[], self.language, &Lexicon::default());
@@ -378,6 +379,17 @@ impl Writer {
             let (left, right) = (word.len() - word.trim_start_matches(marks).len(), word.trim_end_matches(marks).len());
             if left < right {
                 self.said.words.push(Word { spoken: start + left..start + right, source: source.clone() });
+            }
+        }
+    }
+
+    /// English words of a rule. A capital A among them is the letter, which engines take for the article.
+    fn say_reading(&mut self, words: &str, source: Range<usize>) {
+        for word in words.split_ascii_whitespace() {
+            self.say(word, source.clone());
+            if word == "A" {
+                let end = self.said.utterance.text.len();
+                self.said.utterance.phonemes.push((end - 1..end, "ˈeɪ".to_owned()));
             }
         }
     }

@@ -36,7 +36,7 @@ async fn what_was_written_in_bits_is_heard_in_every_encoding() {
     for (query, format) in [
         ("model=aura-2-thalia-en", "encoding=linear16&sample_rate=24000"),
         ("encoding=linear16&sample_rate=16000&container=none", "encoding=linear16&sample_rate=16000"),
-        ("encoding=mulaw", "encoding=mulaw&sample_rate=8000"),
+        ("encoding=mulaw&sample_rate=16000", "encoding=mulaw&sample_rate=16000"),
         ("encoding=alaw&sample_rate=16000", "encoding=alaw&sample_rate=16000"),
     ] {
         let mut socket = open(&app, query).await;

@@ -134,7 +134,7 @@ async fn is_spoken_to(app: &TestApp) -> bool {
 #[tokio::test]
 async fn whoever_leaves_before_the_first_sound_or_after_it_stops_the_speech() {
     let app = narrow().await;
-    let texts = ["Hold.", "This is the first sentence of all. Hold. And this is never spoken."];
+    let texts = ["Hold.", "This is the first sentence of all.\n\nHold.\n\nAnd this is never spoken."];
     let requests = texts.into_iter().flat_map(ways_to_speak);
     for (left, (path, body)) in requests.enumerate() {
         app.fakes.hold();

@@ -89,7 +89,7 @@ impl Spoken {
 #[tokio::test]
 async fn no_format_clicks_where_sentences_are_joined() {
     let app = TestApp::start().await;
-    for voice in ["alloy", "en-us+f4"] {
+    for voice in ["alloy", "en-gb+m1"] {
         for format in AudioFormat::ALL {
             let spoken = speak(&app, voice, format).await;
             let (limit, joins) = (spoken.limit(), spoken.joins());

@@ -1,4 +1,4 @@
-//! ElevenLabs' dialect: `/v1/text-to-speech` and the lists of voices and models. It translates; `speech` and `models`
+//! ElevenLabs' dialect: `/v1/text-to-speech`, and its lists of voices and models. It translates; `speech` and `models`
 //! decide.
 
 mod alignment;

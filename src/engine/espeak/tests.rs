@@ -118,7 +118,7 @@ fn speed_changes_the_length_and_not_the_pitch() {
             let pitch = pitch(&samples) / pitch(&plain);
             assert!((0.9..1.1).contains(&ratio), "{voice} at {speed}: {ratio}");
             // Four times as fast the windows are too short to measure it; `Stretch` has its own test.
-            assert!(speed > 2.0 || (0.96..1.04).contains(&pitch), "{voice} at {speed}: {pitch}");
+            assert!(speed > 2.0 || (0.94..1.06).contains(&pitch), "{voice} at {speed}: {pitch}");
         }
     }
 }
@@ -135,7 +135,7 @@ fn pitch_changes_the_pitch_and_not_the_length() {
             let options = SpeakOptions { pitch: factor, ..options(voice, 1.0) };
             let samples = say_all(&mut *synthesizer(), &TEXT.into(), &options, &Cancel::never()).expect(voice).samples;
             let ratio = pitch(&samples) / pitch(&plain) / factor;
-            assert!((0.95..1.05).contains(&ratio), "{voice} at {factor}: {ratio}");
+            assert!((0.94..1.06).contains(&ratio), "{voice} at {factor}: {ratio}");
             assert!((length(&samples) - length(&plain)).abs() < 0.01, "{voice} at {factor}");
         }
     }

@@ -120,11 +120,22 @@ fn every_word_knows_the_users_own() {
     assert_eq!(mapped("5 km/h"), "5=five|km/h=kilometers per hour");
     assert_eq!(mapped("\"Henry VIII's\""), "Henry=Henry|VIII's=the eighth's");
     assert_eq!(mapped("a 😀 **b** c"), "a=a|b=b|c=c");
-    assert_eq!(mapped("9 a.m. now"), "9=nine|a.m.=A M|now=now");
+    assert_eq!(mapped("9 a.m. now"), "9=nine|a.m.=AM|now=now");
     assert_eq!(mapped("https://a.org/b c"), "https://a.org/b=a dot org slash b|c=c");
     assert_eq!(mapped("AT&T"), "AT=AT|&=and|T=T");
     assert_eq!(mapped("10-20 co\u{AD}op"), "10=ten|20=to twenty|co\u{AD}op=coop");
     assert_eq!(mapped("Node.js"), "Node.=Node dot|js=js");
+}
+
+#[test]
+fn the_letter_a_is_no_article() {
+    let phonemes = |text: &str| normalize(text, &[], "en", &Lexicon::default()).utterance.phonemes;
+    for text in ["A4 paper", "plan A works", "vitamin A.", "A. Smith"] {
+        assert_eq!(phonemes(text).iter().map(|it| it.1.as_str()).collect::<Vec<_>>(), ["ˈeɪ"], "{text}");
+    }
+    for text in ["A dog", "Yes. A dog", "Once Upon A Time", "THIS IS A TEST", "9 a.m."] {
+        assert_eq!(phonemes(text), [], "{text}");
+    }
 }
 
 fn overridden(text: &str, part: &str, how: Override) -> Normalized {

@@ -21,8 +21,8 @@ pub(super) fn time(place: &Place<'_>) -> Option<Reading> {
     }
     let Some(half) = half else { return Some(Reading::one(end, said)) };
     let ends_sentence = rest[..end].ends_with('.') && may_end_sentence(&rest[end..]);
-    // The half is two letters with a space in front of each.
-    let number = said.len() - 4;
+    // The half is two letters with a space in front.
+    let number = said.len() - 3;
     let reading = match half.gap > 0 {
         true => Reading::several(vec![
             (0..half.start - half.gap, said[..number].to_owned()),
@@ -79,7 +79,7 @@ fn minutes(rest: &str) -> Option<&str> {
 /// The half of the day that `rest` begins with: the space in front, its length, how it is said.
 fn half(rest: &str) -> Option<(usize, usize, &'static str)> {
     let gap = gap(rest).unwrap_or(0);
-    let halves = [("a.m.", "A M"), ("p.m.", "P M"), ("am", "A M"), ("pm", "P M"), ("a.m", "A M"), ("p.m", "P M")];
+    let halves = [("a.m.", "AM"), ("p.m.", "PM"), ("am", "AM"), ("pm", "PM"), ("a.m", "AM"), ("p.m", "PM")];
     let written = |it: &&(&str, &str)| {
         let there = rest[gap..].get(..it.0.len());
         let is_same = there.is_some_and(|there| there.eq_ignore_ascii_case(it.0));

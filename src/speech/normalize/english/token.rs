@@ -10,7 +10,7 @@ pub(super) fn token(place: &Place<'_>) -> Option<Reading> {
     if !rest.starts_with(is_word) {
         return None;
     }
-    if let Some(reading) = sharp(rest) {
+    if let Some(reading) = sharp(rest).or_else(|| letter_a(place)) {
         return Some(reading);
     }
     let length = characters::word_length(rest, false);
@@ -34,6 +34,19 @@ fn sharp(rest: &str) -> Option<Reading> {
     let signs = [("++", "plus plus"), ("#", "sharp"), ("♯", "sharp"), ("♭", "flat")];
     let (sign, said) = signs.iter().find(|(sign, _)| rest[1..].starts_with(sign))?;
     super::is_over(&rest[1 + sign.len()..]).then(|| Reading::one(1 + sign.len(), format!("{letter} {said}")))
+}
+
+/// The letter in `plan A works`, not the article.
+fn letter_a(place: &Place<'_>) -> Option<Reading> {
+    let after = place.rest().strip_prefix('A')?;
+    let mut before = place.before().chars().rev();
+    let is_inside = before.next() == Some(' ') && before.next().is_some_and(char::is_lowercase);
+    let mut next = after.chars();
+    let is_before_lowercase = match next.next() {
+        Some(' ') => next.next().is_some_and(char::is_lowercase),
+        c => c.is_none_or(|c| ".,;:!?)".contains(c)),
+    };
+    (is_inside && is_before_lowercase).then(|| Reading::one(1, "A"))
 }
 
 /// `1920x1080`, `10x`.
