@@ -5,7 +5,7 @@ use super::request::GenerationRequest;
 use super::speech::{MOST_BODY, begin};
 use crate::api::error::Rejection;
 use crate::api::json::read_json;
-use crate::api::sound::{Sound, log_late, word_of};
+use crate::api::sound::{Sound, log_late};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::speech::speak::{Encoded, TimedWord};
@@ -87,13 +87,21 @@ pub fn timestamps_event(context_id: &str, text: &str, words: &[TimedWord]) -> Va
         "type": "timestamps",
         "context_id": context_id,
         "word_timestamps": {
-            "words": words.iter().map(|word| word_of(text, word)).collect::<Vec<_>>(),
+            "words": words.iter().map(|word| with_marks(text, word)).collect::<Vec<_>>(),
             "start": words.iter().map(|word| seconds(word.start)).collect::<Vec<_>>(),
             "end": words.iter().map(|word| seconds(word.end)).collect::<Vec<_>>(),
         },
         "done": false,
         "status_code": 206,
     })
+}
+
+/// The writer's own word with the marks behind it: clients look for words one after the other in what they have sent, and
+/// give up where something is left over.
+fn with_marks<'a>(text: &'a str, word: &TimedWord) -> &'a str {
+    let behind = text.get(word.text.end..).unwrap_or_default();
+    let marks = behind.find(|c: char| c.is_alphanumeric() || c.is_whitespace()).unwrap_or(behind.len());
+    text.get(word.text.start..word.text.end + marks).unwrap_or_default().trim()
 }
 
 /// A failure, after which nothing more follows for this context.
@@ -108,4 +116,20 @@ pub fn error_event(error: &Error, context_id: Option<&str>, request_id: &str) ->
 fn frame(event: &Value) -> Bytes {
     let name = event["type"].as_str().unwrap_or("message");
     Bytes::from(format!("event: {name}\ndata: {event}\n\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_have_the_marks_behind_them() {
+        let text = "“Well-known?”, he said.No (5 €) …";
+        let words = ["Well", "known", "he", "said", "No", "5", "€"].map(|word| {
+            let start = text.find(word).expect("it is there");
+            let word = TimedWord { text: start..start + word.len(), start: Duration::ZERO, end: Duration::ZERO };
+            with_marks(text, &word)
+        });
+        assert_eq!(words, ["Well-", "known?”,", "he", "said.", "No", "5", "€)"]);
+    }
 }
