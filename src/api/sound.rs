@@ -122,7 +122,10 @@ fn understand(app: &App, ask: Ask, sample_rate: u32) -> Result<(String, Request)
     let language = ask.language.clone().unwrap_or(speaker.language);
     let options = SpeakOptions { voice: speaker.voice, language: ask.language, speed: ask.speed, pitch: ask.pitch };
     let lexicon = app.lexicon.clone();
-    Ok((speaker.model.model_id().to_owned(), Request { script, options, language, lexicon, sample_rate }))
+    Ok((
+        speaker.model.model_id().to_owned(),
+        Request { script, options, language, lexicon, sample_rate, goes_on: false },
+    ))
 }
 
 /// Puts the engine's own voices in the place of those that the script names.

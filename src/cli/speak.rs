@@ -142,6 +142,7 @@ impl Progress {
 fn list_voices(app: &App, out: &mut (dyn Write + Send)) -> Result<()> {
     let mut text = format!("{:<34} {:<14} {:<26} {}\n", "VOICE", "LANGUAGE", "MODEL", "LICENCE");
     for VoiceInfo { id, language, model, licence, .. } in app.models.voices() {
+        let licence = if licence.is_empty() { "unknown" } else { &licence };
         text.push_str(&format!("{id:<34} {language:<14} {model:<26} {licence}\n"));
     }
     print(out, &text)

@@ -187,6 +187,10 @@ impl Registry {
         if let Some(own) = exact().or_else(alike).or_else(called) {
             return Some(own.id.clone());
         }
+        // The model of several speakers is asked for by its own name as well.
+        if voice.eq_ignore_ascii_case(&model.id) {
+            return Some(self.default_voice_in(model, voices, language));
+        }
         // Of a voice like `de+f3` or `af_heart(2)+af_bella` only the engine knows all; it refuses what it does not have.
         if base(voice) != voice && voices.iter().any(|own| base(&own.id) == base(voice)) {
             return Some(voice.to_owned());
@@ -203,7 +207,9 @@ impl Registry {
             let voices = self.own_voices(&other);
             let own = voices.iter().find(|own| own.id.eq_ignore_ascii_case(voice));
             let with_more = || voices.iter().find(|own| base(voice) != voice && base(&own.id) == base(voice));
-            let own = own.map(|own| own.id.clone()).or_else(|| with_more().map(|_| voice.to_owned()))?;
+            let named = || other.id.eq_ignore_ascii_case(voice).then(|| self.default_voice_in(&other, &voices, None));
+            let own = own.map(|own| own.id.clone()).or_else(|| with_more().map(|_| voice.to_owned()));
+            let own = own.or_else(named)?;
             Some((other, own))
         });
         found.next().filter(|_| found.next().is_none())

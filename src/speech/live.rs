@@ -238,7 +238,7 @@ impl<M> Speech<M> {
         let sample_rate = u64::from(self.voice.request.sample_rate);
         let begin = Duration::from_micros(self.samples * 1_000_000 / sample_rate.max(1));
         let text: Arc<str> = script.text.as_str().into();
-        let request = Request { script, ..self.voice.request.clone() };
+        let request = Request { script, goes_on: self.samples > 0, ..self.voice.request.clone() };
         let said = speak(self.voice.pool.clone(), request, self.voice.priority).boxed();
         self.said = Some(Piece { text, begin, said });
     }

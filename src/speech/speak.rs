@@ -48,6 +48,8 @@ pub struct Request {
     pub lexicon: Arc<Lexicon>,
     /// The sample rate of the sound, in hertz.
     pub sample_rate: u32,
+    /// Whether this goes on with a speech that has begun, and so waits for room in the queue.
+    pub goes_on: bool,
 }
 
 impl Request {
@@ -55,7 +57,7 @@ impl Request {
     pub fn plain(text: impl Into<String>, options: SpeakOptions) -> Self {
         let language = options.language.clone().unwrap_or_default();
         let (script, lexicon) = (Script::plain(text.into()), Arc::default());
-        Self { script, options, language, lexicon, sample_rate: OUTPUT_SAMPLE_RATE }
+        Self { script, options, language, lexicon, sample_rate: OUTPUT_SAMPLE_RATE, goes_on: false }
     }
 }
 
@@ -97,7 +99,7 @@ pub fn speak(
         priority,
         joiner: Some(Joiner { output_rate: request.sample_rate, at_rate: None, rest: Duration::ZERO }),
         lines: Lines::new(request.script, request.options, request.language, request.lexicon).peekable(),
-        begun: false,
+        begun: request.goes_on,
         current: None,
         ahead: VecDeque::new(),
         ready: VecDeque::new(),

@@ -214,6 +214,8 @@ fn a_speaker_of_a_model_is_named_or_numbered() {
         assert_eq!(speaker(voice), voice);
     }
     assert_eq!(speaker("shimmer"), "en_GB-vctk-medium#p239");
+    assert_eq!(speaker("en_gb-vctk-medium"), "en_GB-vctk-medium#p239", "the model's own name is its first speaker's");
+    assert_eq!(asked(&registry, "mynah-voice", Some("en_GB-vctk-medium"), None).1, "en_GB-vctk-medium#p239");
 }
 
 #[test]
