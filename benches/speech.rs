@@ -66,7 +66,7 @@ fn main() {
     let bench = Bench { runtime: Runtime::new().expect("a runtime"), cache: tempfile::tempdir().expect("a folder") };
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let built_in = bench.pool(Arc::new(espeak::load), &Weights::BuiltIn, (cores, 1));
-    let (first, ..) = bench.median(&built_in, "en-us");
+    let (first, ..) = bench.median(&built_in, "en-us", AudioFormat::Mp3);
     println!("the built-in voice: first bytes of MP3 after {:.0} ms", first * 1e3);
     bench.one_request(cores);
     bench.outside_the_model();
@@ -96,16 +96,15 @@ impl Bench {
         self.pool(Arc::new(piper::load), &Weights::File(VOICE.into()), size)
     }
 
-    /// The median of some rounds of all sentences: seconds to the first bytes of MP3, to the last, and of sound.
-    fn median(&self, pool: &Arc<SynthesizerPool>, voice: &str) -> (f64, f64, f64) {
+    /// The median of some rounds of all sentences in `format`: seconds to the first bytes, to the last, and of sound.
+    fn median(&self, pool: &Arc<SynthesizerPool>, voice: &str, format: AudioFormat) -> (f64, f64, f64) {
         let (mut firsts, mut wholes) = (Vec::new(), Vec::new());
         // The first round warms up.
         for round in 0..=ROUNDS {
             let request = || Request::plain(format!("{FIRST_SENTENCE} {OTHERS}"), SpeakOptions::of_voice(voice));
             let (first, whole) = self.runtime.block_on(async {
                 let begun = Instant::now();
-                let mut encoded =
-                    Box::pin(encode(speak(pool.clone(), request(), Priority::Interactive), AudioFormat::Mp3));
+                let mut encoded = Box::pin(encode(speak(pool.clone(), request(), Priority::Interactive), format));
                 let mut first = None;
                 while let Some(part) = encoded.try_next().await.expect("it speaks") {
                     let has_bytes = matches!(&part, Encoded::Bytes(bytes) if *bytes != Bytes::new());
@@ -123,9 +122,13 @@ impl Bench {
     }
 
     fn one_request(&self, threads: usize) {
-        let (first, whole, sound) = self.median(&self.piper((1, threads)), "default");
+        let pool = self.piper((1, threads));
+        let (first, in_mp3, _) = self.median(&pool, "default", AudioFormat::Mp3);
+        // Piper's package gives samples, and so does this.
+        let (_, whole, sound) = self.median(&pool, "default", AudioFormat::Pcm);
         println!("a neural voice with {threads} threads: first bytes of MP3 after {:.0} ms", first * 1e3);
         println!("whole text {:.0} ms for {sound:.1} s, {:.3} of real time", whole * 1e3, whole / sound);
+        println!("as MP3 {:.0} ms", in_mp3 * 1e3);
         let Some(python) = std::env::var_os("MYNAH_BENCH_PIPER") else { return };
         let text = format!("{FIRST_SENTENCE} {OTHERS}");
         let output = Command::new(python).args(["-c", PIPER, VOICE, &text, &ROUNDS.to_string()]).output();
@@ -162,7 +165,7 @@ impl Bench {
             let said = said.clone();
             Ok(Box::new(move || Ok(Box::new(Ready(said.clone())) as Box<dyn Synthesizer>)))
         });
-        let (_, around, sound) = self.median(&self.pool(loader, &Weights::BuiltIn, (1, 1)), "any");
+        let (_, around, sound) = self.median(&self.pool(loader, &Weights::BuiltIn, (1, 1)), "any", AudioFormat::Mp3);
         let (phonemes, around) = (phonemes * 1e2, around / sound * 1e2);
         println!("outside the model: phonemes {phonemes:.2} %, everything else {around:.2} % of the sound");
     }

@@ -120,7 +120,8 @@ fn understand(app: &App, ask: Ask, sample_rate: u32) -> Result<(String, Request)
         }
     }
     let language = ask.language.clone().unwrap_or(speaker.language);
-    let options = SpeakOptions { voice: speaker.voice, language: ask.language, speed: ask.speed, pitch: ask.pitch };
+    let options =
+        SpeakOptions { voice: speaker.voice, language: ask.language, speed: ask.speed, pitch: ask.pitch, soon: true };
     let lexicon = app.lexicon.clone();
     Ok((
         speaker.model.model_id().to_owned(),

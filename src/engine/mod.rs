@@ -211,12 +211,14 @@ pub struct SpeakOptions {
     pub speed: f32,
     /// Factor of the voice's pitch: 1 is the voice's own; `0.5..=2`, rate kept.
     pub pitch: f32,
+    /// Whether somebody waits for the first sound, which is then worth more than being done soon.
+    pub soon: bool,
 }
 
 impl SpeakOptions {
     /// As `voice` speaks of itself.
     pub fn of_voice(voice: impl Into<String>) -> Self {
-        Self { voice: voice.into(), language: None, speed: 1.0, pitch: 1.0 }
+        Self { voice: voice.into(), language: None, speed: 1.0, pitch: 1.0, soon: false }
     }
 }
 

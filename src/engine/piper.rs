@@ -192,7 +192,7 @@ impl Piper {
     fn speak(
         &mut self,
         phonemes: &str,
-        (speaker, speed): (i64, f32),
+        (speaker, speed, soon): (i64, f32, bool),
         cancel: &Cancel<'_>,
         out: &mut dyn FnMut(Vec<f32>) -> Result<()>,
     ) -> Result<()> {
@@ -222,7 +222,7 @@ impl Piper {
         };
         match &mut self.model {
             Voices::Whole { session, output } => checked(session.run_until(&inputs, output, cancel)?.values),
-            Voices::Parts(parts) => parts.speak(&inputs, cancel, &mut checked),
+            Voices::Parts(parts) => parts.speak(&inputs, soon, cancel, &mut checked),
         }
     }
 
@@ -235,7 +235,7 @@ impl Piper {
         }
         let mut heard = Vec::new();
         for sentence in self.sentences(&COUNTING.into(), None)? {
-            self.speak(&sentence, (speaker, 1.0), cancel, &mut |samples| {
+            self.speak(&sentence, (speaker, 1.0, false), cancel, &mut |samples| {
                 heard.extend(samples);
                 Ok(())
             })?;
@@ -267,8 +267,10 @@ impl Synthesizer for Piper {
             given |= !samples.is_empty();
             if samples.is_empty() { Ok(()) } else { out(Spoken::Sound(Pcm::new(samples, sample_rate))) }
         };
-        for piece in sentences.iter().flat_map(|sentence| phonemes::pieces(sentence, longest)) {
-            self.speak(piece, (speaker, natural), cancel, &mut |samples| give(change.push(samples)))?;
+        let pieces = sentences.iter().flat_map(|sentence| phonemes::pieces(sentence, longest));
+        for (number, piece) in pieces.enumerate() {
+            let soon = options.soon && number == 0;
+            self.speak(piece, (speaker, natural, soon), cancel, &mut |samples| give(change.push(samples)))?;
         }
         give(change.finish())?;
         if given {

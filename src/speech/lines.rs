@@ -66,7 +66,8 @@ pub struct Lines {
 impl Lines {
     /// The lines of `script`, spoken as `options` say where it does not say otherwise. `language` is the tag of the text's
     /// language, empty when unknown.
-    pub fn new(script: Script, options: SpeakOptions, language: String, lexicon: Arc<Lexicon>) -> Self {
+    pub fn new(script: Script, mut options: SpeakOptions, language: String, lexicon: Arc<Lexicon>) -> Self {
+        options.soon = true;
         Self { script, options, language, lexicon, cutter: Cutter::default(), part: 0, at: None }
     }
 
@@ -88,9 +89,12 @@ impl Lines {
             for word in &mut normalized.words {
                 word.source = word.source.start + piece.text.start..word.source.end + piece.text.start;
             }
+            let options = styled(&self.options, &run.style);
+            // While the first line sounds there is time for the others.
+            self.options.soon = false;
             return Some(Sentence {
                 utterance: normalized.utterance,
-                options: styled(&self.options, &run.style),
+                options,
                 volume: run.style.volume,
                 end: piece.end,
                 words: normalized.words,
@@ -144,5 +148,6 @@ fn styled(options: &SpeakOptions, style: &Style) -> SpeakOptions {
         language: style.language.clone().or_else(|| options.language.clone()),
         speed: (options.speed * style.rate).clamp(SPEED.0, SPEED.1),
         pitch: (options.pitch * style.pitch).clamp(PITCH.0, PITCH.1),
+        soon: options.soon,
     }
 }

@@ -16,8 +16,9 @@ const CONTEXT: usize = 16;
 /// How many frames the first stretch has: it is what one waits for.
 const FIRST: usize = 24;
 
-/// Each stretch is twice as long as the one before, up to so many frames.
-const LONGEST: usize = 192;
+/// Each stretch is so many times as long as the one before: while that one sounds there is time for it, and what is made
+/// twice where two stretches meet becomes less.
+const GROWTH: usize = 4;
 
 /// A voice in two parts.
 pub(super) struct Parts {
@@ -46,13 +47,15 @@ impl Parts {
         Ok(Some(Self { front, vocoder, cut: split.cut, output }))
     }
 
-    /// Runs the front on `inputs`, by name, and hands out the sound of its frames.
+    /// Runs the front on `inputs`, by name, and hands out the sound of its frames: in stretches when the first of it is
+    /// wanted `soon`, else in one.
     ///
     /// # Errors
     /// As [`Session::run_until`]; an error from `out` stops the work and is returned.
     pub fn speak(
         &mut self,
         inputs: &[(&str, Input<'_>)],
+        soon: bool,
         cancel: &Cancel<'_>,
         out: &mut dyn FnMut(Vec<f32>) -> Result<()>,
     ) -> Result<()> {
@@ -62,12 +65,12 @@ impl Parts {
         let frames = values.pop().filter(|frames| matches!(frames.shape[..], [1, _, _]));
         let Some(frames) = frames else { return Err(self.unusable()) };
         let count = frames.shape[2];
-        let (mut at, mut length) = (0, FIRST);
+        let (mut at, mut length) = (0, if soon { FIRST } else { count });
         while at < count {
             // No short rest at the end.
             let end = if count - at < length + length / 2 { count } else { at + length };
             out(self.stretch(&frames, at..end, &others, cancel)?)?;
-            (at, length) = (end, (length * 2).min(LONGEST));
+            (at, length) = (end, length * GROWTH);
         }
         Ok(())
     }
