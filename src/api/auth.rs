@@ -15,6 +15,9 @@ use subtle::{Choice, ConstantTimeEq};
 /// Headers that hold nothing but a key.
 const KEY_HEADERS: [&str; 2] = ["xi-api-key", "x-api-key"];
 
+/// Parameters of the query that hold nothing but a key, for browsers, which cannot set headers.
+const KEY_PARAMETERS: [&str; 2] = ["api_key", "access_token"];
+
 /// Subprotocol entry with which browsers, which cannot set headers, present a key.
 const SUBPROTOCOL_KEY: &str = "openai-insecure-api-key.";
 
@@ -86,8 +89,8 @@ fn presented_keys(headers: &HeaderMap, query: Option<&str>) -> Vec<String> {
     {
         keys.push(key.to_owned());
     }
-    let parameters = query.unwrap_or_default().split('&');
-    let in_query = parameters.filter_map(|pair| pair.strip_prefix("api_key="));
+    let parameters = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let in_query = parameters.filter(|(name, _)| KEY_PARAMETERS.contains(name)).map(|(_, key)| key);
     keys.extend(in_query.map(|key| percent_encoding::percent_decode_str(key).decode_utf8_lossy().into_owned()));
     keys.retain(|key| !key.is_empty());
     keys
@@ -119,6 +122,7 @@ mod tests {
             assert_eq!(keys_of(&[header], None), ["k1"], "{header:?}");
         }
         assert_eq!(keys_of(&[], Some("model=x&api_key=k%201")), ["k 1"]);
+        assert_eq!(keys_of(&[], Some("access_token=k1&x")), ["k1"]);
         assert!(keys_of(&[("authorization", "Basic k1")], Some("key=k1")).is_empty());
     }
 

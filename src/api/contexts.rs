@@ -83,10 +83,11 @@ impl<M: Send + 'static> Contexts<M> {
         self.open.values_mut().for_each(|context| context.writer = None);
     }
 
-    /// Nothing more of the text `id` is said. Whether there was one.
-    pub fn cancel(&mut self, id: &str) -> bool {
-        let context = self.open.remove(id);
-        context.map(|context| context.speech.abort()).is_some()
+    /// Nothing more of the text `id` is said.
+    pub fn cancel(&mut self, id: &str) {
+        if let Some(context) = self.open.remove(id) {
+            context.speech.abort();
+        }
     }
 
     /// Whether there is room for more text.

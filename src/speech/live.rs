@@ -19,6 +19,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+/// What a bit of text or a mark counts for besides its own bytes, until it is looked at.
+const OVERHEAD: usize = 64;
+
 /// Who speaks, how, and how it is written.
 #[derive(Clone)]
 pub struct LiveVoice {
@@ -67,17 +70,23 @@ impl<M> LiveWriter<M> {
     /// Adds what comes next.
     pub fn write(&self, text: impl Into<String>) {
         let text = text.into();
-        self.waiting.fetch_add(text.len(), Ordering::Relaxed);
-        // Nobody listens any more when the stream is gone, and so nobody misses it.
-        let _ = self.commands.send(Command::Write(text));
+        if !text.is_empty() {
+            self.send(text.len(), Command::Write(text));
+        }
     }
 
     /// Has everything written so far said now, however it ends, and then `mark` given.
     pub fn mark(&self, mark: M) {
-        let _ = self.commands.send(Command::Mark(mark));
+        self.send(0, Command::Mark(mark));
     }
 
-    /// How many bytes of text no engine has been given yet.
+    fn send(&self, bytes: usize, command: Command<M>) {
+        self.waiting.fetch_add(bytes + OVERHEAD, Ordering::Relaxed);
+        // Nobody listens any more when the stream is gone, and so nobody misses it.
+        let _ = self.commands.send(command);
+    }
+
+    /// About how many bytes of memory wait: text that no engine has been given yet.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
@@ -209,6 +218,9 @@ impl<M> Speech<M> {
     }
 
     fn take(&mut self, command: Option<Command<M>>) {
+        if command.is_some() {
+            self.waiting.fetch_sub(OVERHEAD, Ordering::Relaxed);
+        }
         match command {
             Some(Command::Write(text)) => self.text.push(&text),
             Some(Command::Mark(mark)) => self.mark = Some(mark),

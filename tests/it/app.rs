@@ -6,7 +6,6 @@ use mynah::app::App;
 use mynah::config::Config;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
-use std::sync::LazyLock;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -49,8 +48,8 @@ pub struct TestApp {
     _data: TempDir,
 }
 
-/// The engine cache is shared by all tests, because unpacking the voices' data for each would be slow.
-static DATA: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("a temporary folder"));
+/// The engine cache is shared by all tests and all runs of them, because unpacking the voices' data for each would be slow.
+const DATA: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/data");
 
 impl TestApp {
     pub async fn start() -> Self {
@@ -63,7 +62,7 @@ impl TestApp {
         let catalog = TempDir::new().expect("a temporary folder");
         let path = catalog.path().join("catalog.toml");
         std::fs::write(&path, CATALOG).expect("a written catalog");
-        let mut config = Config { data_dir: DATA.path().to_owned(), offline: true, ..Config::default() };
+        let mut config = Config { data_dir: DATA.into(), offline: true, ..Config::default() };
         config.models.catalog = Some(path);
         config.jobs.dir = catalog.path().join("jobs");
         change(&mut config);

@@ -69,13 +69,15 @@ struct Text {
 }
 
 impl Talk {
-    fn take(&mut self, request: &GenerationRequest) -> Result<Option<Value>> {
+    fn take(&mut self, request: &GenerationRequest) -> Result<()> {
         let id = request.context_id.as_deref().filter(|id| !id.is_empty() && id.len() <= LONGEST_ID);
         let message = "`context_id` is required, and must not be longer than 256 bytes.";
         let id = id.ok_or_else(|| Error::invalid("context_id", message))?;
         if request.cancel == Some(true) {
             self.texts.remove(id);
-            return Ok(self.contexts.cancel(id).then(|| done_event(id)));
+            // No answer: clients take a `done` of a text that they have given up for that of another.
+            self.contexts.cancel(id);
+            return Ok(());
         }
         let text = request.transcript.as_deref().unwrap_or_default();
         let length = text.chars().count();
@@ -99,7 +101,7 @@ impl Talk {
         if request.continues != Some(true) {
             self.contexts.finish(id);
         }
-        Ok(None)
+        Ok(())
     }
 
     fn begin(&mut self, id: &str, request: &GenerationRequest) -> Result<()> {
@@ -153,10 +155,8 @@ impl Conversation for Talk {
     fn hear(&mut self, message: &str, out: &mut Outbox) {
         let request: Result<GenerationRequest> = parse_json(message.as_bytes());
         let id = request.as_ref().ok().and_then(|request| request.context_id.clone());
-        match request.and_then(|request| self.take(&request)) {
-            Ok(None) => {}
-            Ok(Some(event)) => out.json(&event),
-            Err(error) => out.json(&error_event(&error, id.as_deref(), &self.request_id)),
+        if let Err(error) = request.and_then(|request| self.take(&request)) {
+            out.json(&error_event(&error, id.as_deref(), &self.request_id));
         }
     }
 

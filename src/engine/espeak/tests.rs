@@ -3,16 +3,14 @@
 use super::*;
 use crate::config::EngineConfig;
 use crate::engine::{Weights, say_all};
-use std::sync::OnceLock;
 
-/// One data folder for all tests.
-fn data() -> &'static Path {
-    static DATA: OnceLock<tempfile::TempDir> = OnceLock::new();
-    DATA.get_or_init(|| tempfile::tempdir().expect("a temporary folder")).path()
+/// One data folder for all tests and all runs of them.
+fn data() -> PathBuf {
+    std::env::temp_dir().join("mynah-test-data")
 }
 
 fn synthesizer() -> Box<dyn Synthesizer> {
-    let load_options = Load { weights: &Weights::BuiltIn, config: &EngineConfig::default(), cache_dir: data() };
+    let load_options = Load { weights: &Weights::BuiltIn, config: &EngineConfig::default(), cache_dir: &data() };
     load(&load_options).expect("the data can be written")().expect("an engine")
 }
 

@@ -154,3 +154,21 @@ async fn patience_has_an_end() {
     assert_eq!(logged.try_iter().collect::<Vec<_>>(), ["One two"]);
     assert_eq!(writer.waiting(), 0);
 }
+
+#[tokio::test]
+async fn what_waits_is_counted_until_it_is_said() {
+    let (pool, _, go) = scripted();
+    let (writer, stream) = live(voice(pool, AudioFormat::Pcm));
+    let mut stream = Box::pin(stream);
+    drop(go);
+    writer.write("");
+    assert_eq!(writer.waiting(), 0);
+    for _ in 0..100 {
+        writer.mark("here");
+    }
+    writer.write("One");
+    assert!(writer.waiting() > 6_000);
+    writer.mark("last");
+    while until_mark(&mut stream).await.1.last().is_some_and(|mark| mark != "last") {}
+    assert_eq!(writer.waiting(), 0);
+}

@@ -16,8 +16,9 @@ speechRows((url, key) => {
     async open(options) {
       const connection = speak.live(options);
       const messages = new Messages();
-      for (const event of ["Metadata", "Flushed", "Cleared"]) {
-        connection.on(LiveTTSEvents[event] ?? event, (message) => messages.take(message));
+      // `Cleared` has no event of its own.
+      for (const event of [LiveTTSEvents.Metadata, LiveTTSEvents.Flushed, LiveTTSEvents.Unhandled]) {
+        connection.on(event, (message) => messages.take(message));
       }
       connection.on(LiveTTSEvents.Audio, (sound) => messages.take(Buffer.from(sound)));
       await new Promise((opened, failed) => {
