@@ -237,10 +237,9 @@ impl Speech {
         }
     }
 
-    /// Gives the engine the next line once it is done with the current one, so that its sound is there in time.
+    /// Has the next line wait for an engine once the current one sounds, so that no engine is idle in between.
     fn look_ahead(&mut self) {
-        let is_done = matches!(&self.current, Some(Turn::Line { blocks, .. }) if blocks.is_closed());
-        if !is_done || self.ahead.iter().any(|turn| matches!(turn, Turn::Line { .. })) {
+        if self.ahead.iter().any(|turn| matches!(turn, Turn::Line { .. })) {
             return;
         }
         while let Some(Line::Pause(pause)) = self.lines.next_if(|line| matches!(line, Line::Pause(_))) {

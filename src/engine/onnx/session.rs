@@ -189,8 +189,9 @@ fn load(model: Model<'_>, environment: &Environment, config: &EngineConfig) -> o
         .with_optimization_level(GraphOptimizationLevel::Level3)?
         .with_intra_threads(config.threads.max(1))?
         .with_inter_threads(1)?
-        // Threads that spin while they wait take the cores of other engines.
-        .with_intra_op_spinning(false)?
+        // Threads may spin while they wait for each other, on cores that are theirs, but not for the next run.
+        .with_intra_op_spinning(config.threads > 1)?
+        .with_config_entry("session.force_spinning_stop", "1")?
         .with_execution_providers(providers(config.onnx_provider))?;
     match model {
         Model::File(path) => builder.commit_from_file(path),
