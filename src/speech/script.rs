@@ -1,5 +1,5 @@
 //! What a client wrote, as what is to be said: the text without its marks, in stretches of one style, and pauses.
-//! Marks are SSML (see [`super::ssml`]) when the text begins with `<speak`; otherwise `[pause:500ms]` is the only one.
+//! Marks are SSML (see `ssml.rs`) when the text begins with `<speak`; otherwise `[pause:500ms]` is the only one.
 //! How numbers and abbreviations are read is decided in [`super::normalize`].
 
 use super::ssml;
