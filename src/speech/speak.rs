@@ -12,6 +12,7 @@ use super::timing::{self, Envelope};
 use crate::audio::Pcm;
 use crate::audio::encode::{Encoder, Output, encoder};
 use crate::audio::resample::Resampler;
+use crate::engine::loudness;
 use crate::engine::pool::Priority;
 use crate::engine::{Mark, SpeakOptions, Spoken, SynthesizerPool};
 use crate::error::{Error, Kind, Result};
@@ -304,7 +305,7 @@ impl Joiner {
             return Err(Error::new(Kind::Internal, "the engine changed its sample rate in the middle of a text"));
         }
         if volume != 1.0 {
-            block.samples.iter_mut().for_each(|sample| *sample = limited(*sample * volume));
+            loudness::amplify(&mut block.samples, volume);
         }
         at_rate.envelope.push(&block.samples);
         let (mut joined, mut resampled) = (Vec::new(), Vec::new());
@@ -358,13 +359,6 @@ impl Joiner {
         };
         Ok(self.at_rate.insert(at_rate))
     }
-}
-
-/// A louder sample that does not clip: what goes over 0.8 is squeezed below 1.
-fn limited(sample: f32) -> f32 {
-    const KNEE: f32 = 0.8;
-    let over = sample.abs() - KNEE;
-    if over <= 0.0 { sample } else { (KNEE + (1.0 - KNEE) * (over / (1.0 - KNEE)).tanh()).copysign(sample) }
 }
 
 fn short_blocks(samples: &[f32], sample_rate: u32) -> VecDeque<Said> {

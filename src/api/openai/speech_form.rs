@@ -1,14 +1,12 @@
 //! What a request to speak asks for: OpenAI's fields, and a few of our own.
 
 use super::instructions::Manner;
+use crate::api::json::read_json;
 use crate::api::sound::Ask;
 use crate::app::App;
 use crate::audio::encode::{AudioFormat, Output, encoder};
-use crate::error::{Error, Kind, Result};
-use axum::body::Body;
-use axum::extract::{FromRequest, Request};
-use axum::http::header;
-use bytes::Bytes;
+use crate::error::{Error, Result};
+use axum::extract::Request;
 use serde::Deserialize;
 
 /// The largest request body, in bytes, besides the text.
@@ -67,28 +65,8 @@ impl Asked {
     /// `Unsupported` for a body that is not JSON, `TooLarge`, `InvalidRequest` that names the field.
     pub async fn read(app: &App, request: Request) -> Result<Self> {
         let limit = app.config.limits.input_chars;
-        parse(body(request, MAX_BODY.max(limit.saturating_mul(BYTES_PER_CHAR))).await?, limit)
+        parse(read_json(request, MAX_BODY.max(limit.saturating_mul(BYTES_PER_CHAR))).await?, limit)
     }
-}
-
-async fn body(request: Request, most: usize) -> Result<SpeechRequest> {
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if !content_type.unwrap_or_default().to_ascii_lowercase().starts_with("application/json") {
-        return Err(Error::new(Kind::Unsupported, "This route takes a JSON body (content-type: application/json)."));
-    }
-    let (parts, body) = request.into_parts();
-    let limited = Request::from_parts(parts, Body::new(http_body_util::Limited::new(body, most)));
-    let bytes = Bytes::from_request(limited, &()).await.map_err(|e| {
-        let kind = if e.status().as_u16() == 413 { Kind::TooLarge } else { Kind::InvalidRequest };
-        Error::new(kind, format!("The body cannot be read or is larger than {most} bytes.")).with_source(e)
-    })?;
-    let mut json = serde_json::Deserializer::from_slice(&bytes);
-    serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let message = format!("The JSON body is wrong: {}", error.inner());
-        let error = Error::new(Kind::InvalidRequest, message);
-        if path == "." { error } else { error.with_param(path) }
-    })
 }
 
 fn parse(request: SpeechRequest, input_chars: usize) -> Result<Asked> {
