@@ -20,6 +20,8 @@ pub struct App {
     pub models: Registry,
     /// One permit per request in progress.
     pub requests: Arc<Semaphore>,
+    /// One permit per live transcription.
+    pub sessions: Arc<Semaphore>,
     /// How words are said that are not said as they are spelled.
     pub lexicon: Arc<Lexicon>,
     jobs: Option<Jobs>,
@@ -47,11 +49,13 @@ impl App {
         let models = Registry::new(&config, engines)?;
         let models = voices.into_iter().fold(models, |models, (engine, voices)| models.with_voices(engine, voices));
         let requests = Arc::new(Semaphore::new(config.limits.concurrent_requests));
+        let sessions = Arc::new(Semaphore::new(config.realtime.sessions));
         let lexicon = config.speech.lexicon.as_deref().map(Lexicon::load).transpose()?.unwrap_or_default();
         Ok(Self {
             config: Arc::new(config),
             models,
             requests,
+            sessions,
             lexicon: Arc::new(lexicon),
             jobs: None,
             state: Arc::new(watch::channel(State::Starting).0),

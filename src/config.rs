@@ -29,6 +29,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// How recordings are transcribed when a request does not say so.
     pub transcription: TranscriptionConfig,
+    /// Live transcription.
+    pub realtime: RealtimeConfig,
     /// How texts are spoken.
     pub speech: SpeechConfig,
     /// Work that outlives its request.
@@ -235,6 +237,28 @@ impl Default for TranscriptionConfig {
     }
 }
 
+/// Live transcription over WebSockets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RealtimeConfig {
+    /// Sessions that may be open at once; more get a 429.
+    pub sessions: usize,
+    /// The largest message of a client, in bytes; sound sent as base64 counts as it is sent.
+    pub message_bytes: usize,
+    /// A session that hears nothing for so long is closed, in seconds.
+    pub idle_seconds: u64,
+    /// The longest session, in seconds.
+    pub session_seconds: u64,
+    /// The shortest time from one interim result to the next, in milliseconds; when engines are busy it is longer.
+    pub interim_ms: u64,
+}
+
+impl Default for RealtimeConfig {
+    fn default() -> Self {
+        Self { sessions: 2000, message_bytes: 20 << 20, idle_seconds: 10, session_seconds: 4 * 3600, interim_ms: 250 }
+    }
+}
+
 /// How texts are spoken.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -401,6 +425,8 @@ impl Config {
         }
         for (key, value) in [
             ("limits.fetch_seconds", self.limits.fetch_seconds),
+            ("realtime.idle_seconds", self.realtime.idle_seconds),
+            ("realtime.session_seconds", self.realtime.session_seconds),
             ("jobs.attempts", self.jobs.attempts.into()),
             ("jobs.link_seconds", self.jobs.link_seconds),
             ("webhooks.timeout_seconds", self.webhooks.timeout_seconds),

@@ -135,10 +135,11 @@ pub async fn serve(app: App, listener: TcpListener) -> Result<()> {
     let mut jobs = tokio::spawn(app.clone().run_jobs(jobs::render(app.clone())));
     let server = axum::serve(listener, router).with_graceful_shutdown(async move { stopping.stopping().await });
     // WebSockets are no requests to the server, but they hold a place as all others do.
-    let all = u32::try_from(app.config.limits.concurrent_requests).unwrap_or(u32::MAX);
+    let all = |permits: usize| u32::try_from(permits).unwrap_or(u32::MAX);
+    let (requests, sessions) = (all(app.config.limits.concurrent_requests), all(app.config.realtime.sessions));
     let server = async {
         server.await?;
-        let _ = app.requests.acquire_many(all).await;
+        let _ = tokio::join!(app.requests.acquire_many(requests), app.sessions.acquire_many(sessions));
         Ok::<_, std::io::Error>(())
     };
     let drain = Duration::from_secs(app.config.server.drain_seconds);

@@ -1,5 +1,5 @@
-//! WebSockets over which a server speaks: one loop for every dialect. It reads what the client says, sends what is said to
-//! it, and never makes sound faster than the client takes it.
+//! WebSockets, over which a server speaks or listens: one loop for every dialect. It reads what the client says, sends what
+//! is said to it, and never works faster than the client takes what comes of it.
 
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
@@ -10,11 +10,12 @@ use futures::{Sink, SinkExt as _, StreamExt as _};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The largest message of a client, in bytes.
+/// The largest message of a client that has something said, in bytes.
 const MOST_MESSAGE: usize = 1 << 20;
 
 /// A client that takes nothing for so long is gone.
@@ -25,6 +26,9 @@ const IDLE: Duration = Duration::from_secs(600);
 
 /// How long the client may take to close its side.
 const CLOSING: Duration = Duration::from_secs(5);
+
+/// How much of what a client says is read at once, in bytes. Each connection holds so much memory.
+const READ_BUFFER: usize = 8 << 10;
 
 /// With so many messages unsent no more are read.
 const MOST_UNSENT: usize = 64;
@@ -51,9 +55,15 @@ pub trait Conversation: Send + 'static {
     /// Says what is left and then closes: the server stops.
     fn end(&mut self, out: &mut Outbox);
 
-    /// A connection on which nothing at all happens for so long is closed.
+    /// How long from now on nothing need happen before it is [`Conversation::overdue`]. Asked again after everything that
+    /// happens.
     fn idle(&self) -> Duration {
         IDLE
+    }
+
+    /// Nothing has happened for as long as [`Conversation::idle`] has said.
+    fn overdue(&mut self, out: &mut Outbox) {
+        out.close(1011, "nothing has happened for long");
     }
 }
 
@@ -65,7 +75,8 @@ pub enum Speech {
     Close(Vec<Message>, u16, &'static str),
 }
 
-/// The request for a WebSocket, with the limits that all of them have, and the permit that holds its place.
+/// The request for a WebSocket over which the server speaks, with the limits that all of them have, and the permit that
+/// holds its place.
 ///
 /// # Errors
 /// `UpgradeRequired` for a request that asks for no WebSocket; `Overloaded` when there are as many requests as allowed.
@@ -73,13 +84,33 @@ pub fn accept(
     app: &App,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<(WebSocketUpgrade, OwnedSemaphorePermit)> {
+    take_place(upgrade, &app.requests, MOST_MESSAGE)
+}
+
+/// As [`accept`], for a WebSocket over which the server listens.
+///
+/// # Errors
+/// As [`accept`]; there may be as many as the settings for live transcription allow.
+#[allow(dead_code, reason = "the live routes come next")]
+pub fn accept_listener(
+    app: &App,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<(WebSocketUpgrade, OwnedSemaphorePermit)> {
+    take_place(upgrade, &app.sessions, app.config.realtime.message_bytes)
+}
+
+fn take_place(
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    places: &Arc<Semaphore>,
+    most: usize,
+) -> Result<(WebSocketUpgrade, OwnedSemaphorePermit)> {
     let upgrade = upgrade
         .map_err(|e| Error::new(Kind::UpgradeRequired, "This route speaks over a WebSocket only.").with_source(e))?;
-    let permit = app.requests.clone().try_acquire_owned().map_err(|_| {
+    let permit = places.clone().try_acquire_owned().map_err(|_| {
         let error = Error::new(Kind::Overloaded, "The server is busy with as many requests as it allows.");
         error.with_retry_after(Duration::from_secs(2))
     })?;
-    Ok((upgrade.max_message_size(MOST_MESSAGE).max_frame_size(MOST_MESSAGE), permit))
+    Ok((upgrade.max_message_size(most).max_frame_size(most).read_buffer_size(READ_BUFFER), permit))
 }
 
 /// Messages that are to be sent.
@@ -175,7 +206,7 @@ pub async fn converse(app: App, socket: WebSocket, mut conversation: impl Conver
                 if !out.is_empty() {
                     return;
                 }
-                out.close(1011, "nothing has happened for long");
+                conversation.overdue(&mut out);
             }
             () = &mut stopping, if !is_stopping => {
                 is_stopping = true;

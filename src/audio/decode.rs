@@ -6,6 +6,7 @@
 
 mod aac;
 mod gaps;
+pub mod live;
 mod matroska;
 mod mp4;
 mod patch;

@@ -81,6 +81,17 @@ pub trait Diarizer: Send {
     fn same_voice(&self) -> f32;
 }
 
+/// Tells whether somebody who pauses has finished what they wanted to say. One value is one slot: it is owned by one thread
+/// and used by one request at a time.
+pub trait TurnDetector: Send {
+    /// How likely the speaker at the end of mono 16 kHz `audio` has finished, in `0..=1`. The last 8 s are listened to; the
+    /// pause so far is in them.
+    ///
+    /// # Errors
+    /// `Cancelled` soon after `cancel` says so.
+    fn finished(&mut self, audio: &Pcm, cancel: &Cancel<'_>) -> Result<f32>;
+}
+
 /// How one voice sounds in a short stretch of audio.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VoicePrint {
@@ -289,6 +300,9 @@ pub type TranscriberPool = pool::Pool<dyn Transcriber>;
 
 /// Threads that tell voices apart with one model.
 pub type DiarizerPool = pool::Pool<dyn Diarizer>;
+
+/// Threads that tell whether speakers have finished.
+pub type TurnDetectorPool = pool::Pool<dyn TurnDetector>;
 
 /// Threads that speak with one model.
 pub type SynthesizerPool = pool::Pool<dyn Synthesizer>;

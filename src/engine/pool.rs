@@ -1,6 +1,6 @@
 //! Threads that own engines, and the queue in front of them.
 //!
-//! One named OS thread per slot, owning its engine. The queue has three lanes (see [`Priority`]), first in first out
+//! One named OS thread per slot, owning its engine. The queue has four lanes (see [`Priority`]), first in first out
 //! within each, and is bounded: a full lane is an `Overloaded` error. A long file queues again after every piece, so
 //! nobody starves; every eighth piece of work is taken from the lowest lane that has some.
 //!
@@ -21,6 +21,9 @@ use tokio::sync::mpsc;
 pub enum Priority {
     /// Somebody is speaking or listening right now.
     Realtime,
+    /// What somebody is saying right now, as far as it is understood before they have finished; it can wait for what
+    /// cannot.
+    Interim,
     /// Somebody waits for the answer of a request.
     Interactive,
     /// Nobody waits: jobs.
@@ -28,7 +31,7 @@ pub enum Priority {
 }
 
 /// The names of the lanes, in order of urgency.
-pub const LANES: [&str; 3] = ["realtime", "interactive", "batch"];
+pub const LANES: [&str; 4] = ["realtime", "interim", "interactive", "batch"];
 
 /// After so many pieces of work one is taken from the lowest lane that has some, so that no lane starves.
 const FAIR_TURN: u64 = 8;
@@ -251,7 +254,7 @@ fn next<E: ?Sized>(shared: &Shared<E>) -> Option<Queued<E>> {
     }
 }
 
-/// Three lanes, first in first out in each.
+/// Four lanes, first in first out in each.
 struct Queue<T> {
     lanes: [VecDeque<T>; LANES.len()],
     taken: u64,
@@ -342,7 +345,7 @@ mod tests {
     fn urgent_work_goes_first_and_every_eighth_turn_is_for_the_last_lane() {
         let mut queue = Queue::default();
         queue.lanes[0].extend(0..20);
-        queue.lanes[2].push_back(100);
+        queue.lanes[3].push_back(100);
         let order: Vec<i32> = (0..9).filter_map(|_| queue.pop()).map(|(_, item)| item).collect();
         assert_eq!(order, [0, 1, 2, 3, 4, 5, 6, 100, 7]);
     }

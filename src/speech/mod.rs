@@ -10,6 +10,7 @@ pub mod live;
 mod live_text;
 pub mod normalize;
 mod pause;
+pub mod realtime;
 pub mod script;
 mod sentence;
 pub mod speak;
