@@ -37,7 +37,7 @@ async fn events_in_time(request: Request, sound: &[f32]) -> Vec<Event> {
     let (listener, events) = listen(request);
     let mut events = Box::pin(events);
     let mut told = Vec::new();
-    for message in sound.chunks(320) {
+    for message in sound.chunks(1600) {
         listener.hear(bytes(message));
         let quiet = Duration::from_millis(30);
         while let Ok(Some(event)) = tokio::time::timeout(quiet, events.next()).await {
