@@ -2,7 +2,8 @@
 //!
 //! One named OS thread per slot, owning its engine. The queue has four lanes (see [`Priority`]), first in first out
 //! within each, and is bounded: a full lane is an `Overloaded` error. A long file queues again after every piece, so
-//! nobody starves; every eighth piece of work is taken from the lowest lane that has some.
+//! nobody starves; every eighth piece of work is taken from the lowest lane that has some. Interim work gives way: when
+//! real-time work finds no free engine, an engine with interim work is told to stop.
 //!
 //! Work is cancelled by dropping the future that waits for it. A panic in an engine is caught: the request fails and
 //! the slot builds a fresh engine.
@@ -12,6 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::telemetry;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -22,7 +24,7 @@ pub enum Priority {
     /// Somebody is speaking or listening right now.
     Realtime,
     /// What somebody is saying right now, as far as it is understood before they have finished; it can wait for what
-    /// cannot.
+    /// cannot, and is stopped for it with the error of a caller who has left.
     Interim,
     /// Somebody waits for the answer of a request.
     Interactive,
@@ -57,7 +59,8 @@ pub struct Pool<E: ?Sized> {
     shared: Arc<Shared<E>>,
 }
 
-type Task<E> = Box<dyn FnOnce(&mut E) + Send>;
+/// Work, which stops when the flag says so.
+type Task<E> = Box<dyn FnOnce(&mut E, &AtomicBool) + Send>;
 type Factory<E> = Box<dyn Fn() -> Result<Box<E>> + Send + Sync>;
 
 struct Shared<E: ?Sized> {
@@ -89,7 +92,7 @@ impl<E: ?Sized + 'static> Pool<E> {
         let shared = Arc::new(Shared {
             options,
             factory: Box::new(factory),
-            queue: Mutex::new(Queue::default()),
+            queue: Mutex::new(Queue::with_slots(slots)),
             work_arrived: Condvar::new(),
         });
         let pool = Self { shared };
@@ -97,7 +100,7 @@ impl<E: ?Sized + 'static> Pool<E> {
             let (shared, engine) = (pool.shared.clone(), first.take());
             std::thread::Builder::new()
                 .name(format!("{}-{slot}", pool.shared.options.name))
-                .spawn(move || work(&shared, engine))
+                .spawn(move || work(&shared, slot, engine))
                 .map_err(|e| Error::new(Kind::Unavailable, "cannot start an engine thread").with_source(e))?;
         }
         Ok(pool)
@@ -142,9 +145,9 @@ impl<E: ?Sized + 'static> Pool<E> {
         let guard = PanicReport { sender: sender.clone(), armed: true };
         let watched = sender.clone();
         let abandoned = move || watched.is_closed();
-        self.enqueue(priority, abandoned, move |engine| {
+        self.enqueue(priority, abandoned, move |engine, stop| {
             let mut guard = guard;
-            let gone = || sender.is_closed();
+            let gone = || sender.is_closed() || stop.load(Ordering::Relaxed);
             let mut send = |item| sender.send(Ok(item)).map_err(|_| Error::new(Kind::Cancelled, "nobody listens"));
             let result = work(engine, &Cancel::new(&gone), &mut send);
             guard.armed = false;
@@ -159,7 +162,7 @@ impl<E: ?Sized + 'static> Pool<E> {
         &self,
         priority: Priority,
         abandoned: impl Fn() -> bool + Send + 'static,
-        run: impl FnOnce(&mut E) + Send + 'static,
+        run: impl FnOnce(&mut E, &AtomicBool) + Send + 'static,
     ) -> Result<()> {
         let lane = priority as usize;
         let queued = Queued { since: Instant::now(), abandoned: Box::new(abandoned), run: Box::new(run) };
@@ -172,6 +175,9 @@ impl<E: ?Sized + 'static> Pool<E> {
                 .with_retry_after(Duration::from_secs(2)));
         }
         queue.lanes[lane].push_back(queued);
+        if priority == Priority::Realtime {
+            queue.make_way();
+        }
         telemetry::queue_depth(&self.shared.options.name, LANES[lane], queue.lanes[lane].len());
         drop(queue);
         self.shared.work_arrived.notify_one();
@@ -205,8 +211,8 @@ impl<T> Drop for PanicReport<T> {
 }
 
 /// The life of one slot: take work, run it, until the pool is dropped.
-fn work<E: ?Sized>(shared: &Shared<E>, mut engine: Option<Box<E>>) {
-    while let Some(queued) = next(shared) {
+fn work<E: ?Sized>(shared: &Shared<E>, slot: usize, mut engine: Option<Box<E>>) {
+    while let Some((queued, stop)) = next(shared, slot) {
         if (queued.abandoned)() {
             continue;
         }
@@ -217,7 +223,7 @@ fn work<E: ?Sized>(shared: &Shared<E>, mut engine: Option<Box<E>>) {
         // Without an engine the work is dropped, which its caller sees as a lost engine.
         let Some(current) = engine.as_mut() else { continue };
         let begun = Instant::now();
-        let run = AssertUnwindSafe(|| (queued.run)(current));
+        let run = AssertUnwindSafe(|| (queued.run)(current, &stop));
         if catch_unwind(run).is_err() {
             tracing::error!(pool = shared.options.name, "an engine panicked and is built anew");
             engine = None;
@@ -238,14 +244,17 @@ fn build<E: ?Sized>(shared: &Shared<E>) -> Option<Box<E>> {
     }
 }
 
-/// Waits for the next piece of work; `None` once the pool is gone.
-fn next<E: ?Sized>(shared: &Shared<E>) -> Option<Queued<E>> {
+/// Waits for the next piece of work for `slot`, and gives what can stop it; `None` once the pool is gone.
+fn next<E: ?Sized>(shared: &Shared<E>, slot: usize) -> Option<(Queued<E>, Arc<AtomicBool>)> {
     let mut queue = lock(&shared.queue);
+    queue.running[slot] = None;
     loop {
         if let Some((lane, queued)) = queue.pop() {
+            let stop = Arc::new(AtomicBool::new(false));
+            queue.running[slot] = Some(Running { lane, stop: stop.clone() });
             telemetry::queue_depth(&shared.options.name, LANES[lane], queue.lanes[lane].len());
             telemetry::queue_wait(LANES[lane], queued.since.elapsed());
-            return Some(queued);
+            return Some((queued, stop));
         }
         if queue.closed {
             return None;
@@ -259,15 +268,33 @@ struct Queue<T> {
     lanes: [VecDeque<T>; LANES.len()],
     taken: u64,
     closed: bool,
+    /// What each slot works on.
+    running: Vec<Option<Running>>,
 }
 
-impl<T> Default for Queue<T> {
-    fn default() -> Self {
-        Self { lanes: Default::default(), taken: 0, closed: false }
-    }
+struct Running {
+    lane: usize,
+    stop: Arc<AtomicBool>,
 }
 
 impl<T> Queue<T> {
+    fn with_slots(slots: usize) -> Self {
+        Self { lanes: Default::default(), taken: 0, closed: false, running: (0..slots).map(|_| None).collect() }
+    }
+
+    /// Stops an engine with interim work if there are not enough free ones for the real-time work that waits.
+    fn make_way(&self) {
+        let busy = self.running.iter().flatten();
+        let interim = busy.clone().filter(|running| running.lane == Priority::Interim as usize);
+        let (stopped, going): (Vec<_>, Vec<_>) = interim.partition(|running| running.stop.load(Ordering::Relaxed));
+        let free = self.running.len() - busy.count() + stopped.len();
+        if self.lanes[Priority::Realtime as usize].len() > free
+            && let Some(running) = going.first()
+        {
+            running.stop.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// The next piece of work and its lane: the most urgent, and the least urgent every [`FAIR_TURN`]th time.
     fn pop(&mut self) -> Option<(usize, T)> {
         let turn = self.taken + 1;
@@ -343,7 +370,7 @@ mod tests {
 
     #[test]
     fn urgent_work_goes_first_and_every_eighth_turn_is_for_the_last_lane() {
-        let mut queue = Queue::default();
+        let mut queue = Queue::with_slots(1);
         queue.lanes[0].extend(0..20);
         queue.lanes[3].push_back(100);
         let order: Vec<i32> = (0..9).filter_map(|_| queue.pop()).map(|(_, item)| item).collect();
@@ -360,6 +387,27 @@ mod tests {
             });
             assert_eq!(value.await.expect("the work succeeds"), expected);
         }
+    }
+
+    #[tokio::test]
+    async fn interim_work_gives_way_to_real_time_work_and_to_nothing_else() {
+        let pool = pool(1, 4);
+        let (started, has_started) = channel();
+        let mut interim = pool
+            .run_streaming::<u32, _>(Priority::Interim, move |_, cancel, _| {
+                let _ = started.send(());
+                while !cancel.is_cancelled() {
+                    std::thread::yield_now();
+                }
+                Err(Error::new(Kind::Cancelled, "nobody listens"))
+            })
+            .expect("room for one");
+        has_started.recv().expect("the work has started");
+        let patient = pool.run_streaming::<u32, _>(Priority::Interactive, |_, _, _| Ok(())).expect("room");
+        assert!(!lock(&pool.shared.queue).running.iter().flatten().any(|it| it.stop.load(Ordering::Relaxed)));
+        assert_eq!(pool.run(Priority::Realtime, |engine, _| Ok(*engine)).await.expect("an engine"), 0);
+        assert_eq!(interim.recv().await.expect("a report").expect_err("it was stopped").kind(), Kind::Cancelled);
+        drop(patient);
     }
 
     #[tokio::test]

@@ -303,6 +303,8 @@ impl Session {
                 Act::Tell(event) => self.lines[channel].tell(event),
                 Act::Prepare(piece) => {
                     let work = self.recognise(channel, piece);
+                    // It knows more than a guess that is being made.
+                    self.lines[channel].guess = None;
                     self.lines[channel].prepared = Some(Prepared { work, heard: None });
                 }
                 Act::Resume => self.resume(channel),
@@ -454,7 +456,9 @@ impl Session {
                 self.events.extend(line.understand(words, transcript.language, end));
             }
             // There will be another.
-            Err(error) if error.kind() == Kind::Overloaded => line.guess_took = took.max(RETRY),
+            Err(error) if matches!(error.kind(), Kind::Overloaded | Kind::Cancelled) => {
+                line.guess_took = took.max(RETRY)
+            }
             Err(error) => log_guess(&error),
         }
         self.guess(channel);
