@@ -93,6 +93,21 @@ pub fn real_time_factor(elapsed: Duration, audio: Duration) {
     }
 }
 
+/// One live transcription more, or less.
+pub fn session(by: f64) {
+    gauge!("mynah_sessions").increment(by);
+}
+
+/// From the moment that somebody begins to speak in a live transcription to the first interim result.
+pub fn first_interim(elapsed: Duration) {
+    histogram!("mynah_first_interim_seconds").record(elapsed.as_secs_f64());
+}
+
+/// From the moment that an utterance of a live transcription is over, by its settings, to its final result.
+pub fn final_result(elapsed: Duration) {
+    histogram!("mynah_final_seconds").record(elapsed.as_secs_f64());
+}
+
 /// How many models are in memory.
 pub fn models_loaded(count: usize) {
     gauge!("mynah_models_loaded").set(count as f64);

@@ -137,6 +137,10 @@ pub struct TranscribeOptions {
     pub short_context: bool,
     /// Whether doubtful results are decoded again and left out when they stay doubtful.
     pub guard: bool,
+    /// Whether the text is only a first idea, which comes soon or not at all: with a guard, doubtful results are then left
+    /// out at once.
+    #[serde(default)]
+    pub hasty: bool,
 }
 
 impl Default for TranscribeOptions {
@@ -152,6 +156,7 @@ impl Default for TranscribeOptions {
             words: false,
             short_context: true,
             guard: true,
+            hasty: false,
         }
     }
 }

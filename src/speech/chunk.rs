@@ -56,11 +56,11 @@ const LONG_ENOUGH: u64 = seconds(10);
 /// What counts as a pause there, beside the margins of the utterances: 0.6 s with them.
 const NEXT_PAUSE: u64 = SPEECH_SAMPLE_RATE as u64 / 5;
 
-const fn seconds(count: u64) -> u64 {
+pub(super) const fn seconds(count: u64) -> u64 {
     count * SPEECH_SAMPLE_RATE as u64
 }
 
-fn samples_in(time: Duration) -> u64 {
+pub(super) fn samples_in(time: Duration) -> u64 {
     (time.as_nanos() * u128::from(SPEECH_SAMPLE_RATE) / 1_000_000_000) as u64
 }
 
@@ -186,6 +186,17 @@ impl Endpointer {
         }
     }
 
+    /// From here on sound counts as speech as `options` say.
+    pub(super) fn change(&mut self, options: EndpointerOptions) {
+        self.options = options;
+    }
+
+    /// Ends the utterance that is going on, if any, and lets none begin before `at`.
+    pub(super) fn close(&mut self, at: u64) {
+        self.last_end = at;
+        self.hearing = Hearing::Silence;
+    }
+
     /// Whether an utterance is going on.
     pub fn is_speaking(&self) -> bool {
         matches!(self.hearing, Hearing::Speech(_))
@@ -234,14 +245,14 @@ impl Endpointer {
     }
 
     /// Drops what was heard before `sample`: noise is noted, too, and there may be hours of it.
-    fn forget(&mut self, sample: u64) {
+    pub(super) fn forget(&mut self, sample: u64) {
         while self.voiced.front().is_some_and(|voiced| voiced.place.end <= sample) {
             self.voiced.pop_front();
         }
     }
 
     /// The voices within `place`.
-    fn voices(&self, place: &Range<u64>) -> Vec<Voice> {
+    pub(super) fn voices(&self, place: &Range<u64>) -> Vec<Voice> {
         let within = |voiced: &Voiced| Voice {
             place: voiced.place.start.max(place.start)..voiced.place.end.min(place.end),
             is_sure: voiced.probability >= SURELY_SPEECH * voiced.frames as f32,
@@ -286,6 +297,12 @@ pub(super) struct Cut {
 }
 
 impl Piece {
+    /// The sound of one utterance at `place` of a stream, with the `voices` in it.
+    pub(super) fn of_utterance(samples: &[f32], place: Range<u64>, voices: Vec<Voice>) -> Self {
+        let audio = Arc::new(Pcm::new(samples.to_vec(), SPEECH_SAMPLE_RATE));
+        Self { audio, parts: vec![place], voices, cut: None }
+    }
+
     /// The file is done up to here with this piece.
     pub fn end(&self) -> Duration {
         samples_to_duration(self.parts.last().map_or(0, |part| part.end), SPEECH_SAMPLE_RATE)
@@ -559,27 +576,12 @@ impl Chunker {
     fn cut(&mut self, now: u64, pieces: &mut Vec<Piece>) {
         while let Some(begin) = self.open.filter(|begin| now.saturating_sub(*begin) > LONGEST) {
             self.flush(pieces);
-            let cut = self.quietest(begin + LONGEST - CUT_WITHIN..begin + LONGEST - OVERLAP);
+            let cut = quietest(&self.buffer, self.base, begin + LONGEST - CUT_WITHIN..begin + LONGEST - OVERLAP);
             let overlap = if cut.overlaps { OVERLAP } else { 0 };
             self.packed.push(begin..cut.at + overlap);
             self.flush_until(cut.at, Some(cut), pieces);
             self.open = Some(cut.at - overlap);
         }
-    }
-
-    /// A cut in the middle of the quietest window in `range`.
-    fn quietest(&self, range: Range<u64>) -> Cut {
-        const STEP: u64 = CUT_WINDOW / 10;
-        let energy = |start: &u64| {
-            let from = (start - self.base) as usize;
-            self.buffer[from..from + CUT_WINDOW as usize].iter().map(|sample| sample * sample).sum::<f32>()
-        };
-        let starts = (range.start..range.end - CUT_WINDOW).step_by(STEP as usize);
-        let quietest = starts.clone().min_by(|one, other| energy(one).total_cmp(&energy(other)));
-        let start = quietest.unwrap_or(range.start);
-        // Energies of windows: squares of loudness.
-        let mean = starts.clone().map(|start| energy(&start)).sum::<f32>() / starts.count().max(1) as f32;
-        Cut { at: start + CUT_WINDOW / 2, overlaps: energy(&start) > QUIET * QUIET * mean }
     }
 
     fn flush(&mut self, pieces: &mut Vec<Piece>) {
@@ -637,6 +639,21 @@ impl Chunker {
             self.base = needed;
         }
     }
+}
+
+/// A cut in the middle of the quietest window in `range` of the sound in `buffer`, which begins at `base`.
+pub(super) fn quietest(buffer: &[f32], base: u64, range: Range<u64>) -> Cut {
+    const STEP: u64 = CUT_WINDOW / 10;
+    let energy = |start: &u64| {
+        let from = (start - base) as usize;
+        buffer[from..from + CUT_WINDOW as usize].iter().map(|sample| sample * sample).sum::<f32>()
+    };
+    let starts = (range.start..range.end - CUT_WINDOW).step_by(STEP as usize);
+    let quietest = starts.clone().min_by(|one, other| energy(one).total_cmp(&energy(other)));
+    let start = quietest.unwrap_or(range.start);
+    // Energies of windows: squares of loudness.
+    let mean = starts.clone().map(|start| energy(&start)).sum::<f32>() / starts.count().max(1) as f32;
+    Cut { at: start + CUT_WINDOW / 2, overlaps: energy(&start) > QUIET * QUIET * mean }
 }
 
 fn length(parts: &[Range<u64>]) -> u64 {

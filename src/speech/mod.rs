@@ -18,6 +18,7 @@ pub mod speakers;
 mod ssml;
 mod timing;
 pub mod transcribe;
+mod turn;
 
 use crate::error::{Error, Result};
 use std::sync::LazyLock;

@@ -6,16 +6,24 @@
 //! recognised as a whole, which gives its [`Event::Final`]. That begins with the first moment of silence, before anybody
 //! knows whether more will come, so that the text is there when the utterance is over.
 
+mod agreement;
+mod ear;
+mod line;
+mod session;
+
 use super::speakers::Diarization;
 use crate::audio::decode::live::LiveFormat;
 use crate::engine::{TranscribeOptions, TranscriberPool, TurnDetectorPool};
 use crate::error::Result;
 use crate::transcript::{Transcript, Word};
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, stream};
+use session::Session;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// How a session listens. Can be changed while it lasts; what has begun keeps what it began with.
 #[derive(Clone)]
@@ -165,6 +173,8 @@ pub enum Event {
         /// Where that word ends.
         last_word: Duration,
     },
+    /// What [`Listener::forget`] asked for is done. What was said before it and is not final is void.
+    Forgotten,
     /// Another [`Request::tick`] of sound has been listened to.
     Tick {
         /// All of the sound until then.
@@ -199,26 +209,52 @@ pub enum Why {
 /// Where the sound goes in. Dropping it ends the sound: what is open is recognised, and then the stream of events ends with
 /// [`Event::Over`].
 pub struct Listener {
-    _private: (),
+    commands: UnboundedSender<Command>,
+    waiting: Arc<AtomicUsize>,
+}
+
+enum Command {
+    Hear(Bytes),
+    Finalize,
+    Forget,
+    Change(Box<Settings>),
 }
 
 impl Listener {
     /// Adds sound.
-    pub fn hear(&self, _sound: Bytes) {}
+    pub fn hear(&self, sound: impl Into<Bytes>) {
+        let sound = sound.into();
+        if !sound.is_empty() {
+            self.waiting.fetch_add(sound.len(), Ordering::Relaxed);
+            self.send(Command::Hear(sound));
+        }
+    }
 
     /// Has everything so far recognised, and its final result given, with [`Why::Asked`]: on every channel one, also when
     /// there is nothing to say.
-    pub fn finalize(&self) {}
+    pub fn finalize(&self) {
+        self.send(Command::Finalize);
+    }
 
-    /// Forgets the sound of which nothing final has been said. An open utterance ends without a final text.
-    pub fn forget(&self) {}
+    /// Forgets the sound of which nothing final has been said, and final results that have not been given. An open utterance
+    /// ends without a text. Then comes [`Event::Forgotten`].
+    pub fn forget(&self) {
+        self.send(Command::Forget);
+    }
 
     /// Listens as `settings` say from here on.
-    pub fn change(&self, _settings: Settings) {}
+    pub fn change(&self, settings: Settings) {
+        self.send(Command::Change(Box::new(settings)));
+    }
+
+    fn send(&self, command: Command) {
+        // Nobody listens any more when the stream is gone, and so nobody misses it.
+        let _ = self.commands.send(command);
+    }
 
     /// About how many bytes of sound wait to be listened to.
     pub fn waiting(&self) -> usize {
-        0
+        self.waiting.load(Ordering::Relaxed)
     }
 }
 
@@ -229,6 +265,16 @@ impl Listener {
 ///
 /// # Cancel safety
 /// Dropping the stream cancels what the engines work on.
-pub fn listen(_request: Request) -> (Listener, impl Stream<Item = Result<Event>> + Send + 'static) {
-    (Listener { _private: () }, futures::stream::pending())
+pub fn listen(request: Request) -> (Listener, impl Stream<Item = Result<Event>> + Send + 'static) {
+    let (sender, commands) = unbounded_channel();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let session = Session::new(request, commands, waiting.clone());
+    let events = stream::try_unfold(session, |mut session| async move {
+        let event = session.next().await?;
+        Ok(event.map(|event| (event, session)))
+    });
+    (Listener { commands: sender, waiting }, events)
 }
+
+#[cfg(all(test, feature = "espeak", feature = "whisper"))]
+mod tests;

@@ -184,7 +184,11 @@ impl Speech {
         while self.ready.is_empty() {
             let Some(mut joiner) = self.joiner.take() else { return Ok(None) };
             if self.current.is_none() {
+                let is_first = !self.begun;
                 self.current = self.next_turn().await?;
+                if !is_first {
+                    self.look_ahead();
+                }
             }
             match &mut self.current {
                 None => {
@@ -238,7 +242,8 @@ impl Speech {
         }
     }
 
-    /// Has the next line wait for an engine once the current one sounds, so that no engine is idle in between.
+    /// Has an engine begin the next line while the current one is spoken, so that two work for one text and none is idle in
+    /// between; but not before the first one sounds, which is to come soon.
     fn look_ahead(&mut self) {
         if self.ahead.iter().any(|turn| matches!(turn, Turn::Line { .. })) {
             return;

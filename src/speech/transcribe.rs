@@ -9,7 +9,7 @@ mod recognizer;
 mod run;
 mod seam;
 
-use super::chunk::EndpointerOptions;
+use super::chunk::{EndpointerOptions, Piece};
 use super::speakers::Diarization;
 use crate::audio::decode::Source;
 use crate::engine::pool::Priority;
@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::transcript::Transcript;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, Stream, stream};
+use recognizer::Recognizer;
 use run::Run;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -134,6 +135,22 @@ pub fn transcribe(
     })
 }
 
+/// Recognises one utterance with every stage that a file has: its text and its voices, in the times of the stream it is
+/// from. Waits for room when there are too many.
+///
+/// # Errors
+/// Whatever the engine says.
+///
+/// # Cancel safety
+/// Dropping the future gives up everything that waits or runs for it.
+pub(super) async fn recognise(pool: Arc<TranscriberPool>, request: Request, piece: Piece) -> Result<Heard> {
+    let options = TranscribeOptions { words: true, ..request.options.clone() };
+    let recognizer = Recognizer { pool, request };
+    let answer = recognizer.submit_patiently(piece.audio.clone(), options.clone()).await?;
+    let recognized = recognizer.finish(0, Arc::new(piece), answer, options).await?;
+    Ok(Heard { transcript: recognized.transcript, prints: recognized.prints })
+}
+
 /// Of the stream of a transcription.
 enum State {
     Opening(BoxFuture<'static, Result<Box<Run>>>),
@@ -167,4 +184,4 @@ pub async fn transcribe_all(
 }
 
 #[cfg(all(test, feature = "espeak", feature = "whisper"))]
-mod tests;
+pub(super) mod tests;

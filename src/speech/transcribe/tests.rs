@@ -17,7 +17,7 @@ use std::sync::{Barrier, Mutex};
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo/mynah-demo.en-q8_0.bin");
 
-fn demo_pool(slots: usize) -> Arc<TranscriberPool> {
+pub(in crate::speech) fn demo_pool(slots: usize) -> Arc<TranscriberPool> {
     let weights = Weights::File(MODEL.into());
     let load = Load { weights: &weights, config: &EngineConfig::default(), cache_dir: Path::new("unused") };
     pool(slots, whisper::load(&load).expect("the demo model is good"))
@@ -32,7 +32,7 @@ fn pool(
 }
 
 /// A WAV file at 16 kHz.
-fn wav(samples: &[f32]) -> Box<dyn Source> {
+pub(in crate::speech) fn wav(samples: &[f32]) -> Box<dyn Source> {
     let spec = hound::WavSpec {
         channels: 1,
         sample_rate: SPEECH_SAMPLE_RATE,
@@ -59,7 +59,7 @@ impl Transcriber for Scripted {
     }
 }
 
-fn scripted(
+pub(in crate::speech) fn scripted(
     slots: usize,
     work: impl Fn(&Pcm, &TranscribeOptions, &Cancel<'_>) -> Result<Transcript> + Send + Sync + 'static,
 ) -> Arc<TranscriberPool> {
