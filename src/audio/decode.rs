@@ -20,7 +20,7 @@ use super::resample::{Resampler, SAMPLE_RATES};
 use crate::error::{Error, Kind, Result};
 use gaps::Gaps;
 use std::io::{self, Read, Seek, SeekFrom};
-use stream::Stream;
+use stream::{Channel, Shape, Stream};
 
 /// What a sound file is read from: a file on disk, or bytes in memory.
 pub trait Source: Read + Seek + Send + Sync {}
@@ -73,9 +73,10 @@ impl Decoder {
         }
         let gaps = Gaps::read(&mut *source, &head, length);
         let source = patch::patch(source, &head, length).map_err(unreadable)?;
-        let mut stream = Stream::open(source, length, gaps, channel)?;
+        let wanted = channel.map_or(Channel::Mix, Channel::One);
+        let mut stream = Stream::open(source, length, gaps, wanted)?;
         let mut first = Vec::new();
-        let Some(sample_rate) = stream.decode(&mut first)? else {
+        let Some(Shape { sample_rate, .. }) = stream.decode(&mut first)? else {
             return Err(Error::new(Kind::InvalidAudio, "There is no sound in the file, or all of it is damaged."));
         };
         if !SAMPLE_RATES.contains(&sample_rate) {
@@ -113,7 +114,7 @@ impl Decoder {
     /// Appends what one packet holds to `samples`; false at the end.
     fn decode_packet(&mut self, samples: &mut Vec<f32>) -> Result<bool> {
         let start = samples.len();
-        match self.stream.decode(samples)? {
+        match self.stream.decode(samples)?.map(|shape| shape.sample_rate) {
             Some(rate) if rate == self.sample_rate => Ok(true),
             Some(rate) => self.convert(rate, start, samples).map(|()| true),
             None => {
@@ -168,6 +169,15 @@ fn check_channel(wanted: Option<u32>, channels: u32) -> Result<()> {
             Err(Error::new(Kind::InvalidAudio, message))
         }
         _ => Ok(()),
+    }
+}
+
+/// Appends the mean of every `channels` samples in a row.
+fn mix_frames(samples: &[f32], channels: usize, out: &mut Vec<f32>) {
+    let share = 1.0 / channels as f32;
+    match channels {
+        1 => out.extend_from_slice(samples),
+        _ => out.extend(samples.chunks_exact(channels).map(|frame| frame.iter().sum::<f32>() * share)),
     }
 }
 

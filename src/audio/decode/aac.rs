@@ -1,6 +1,7 @@
 //! AAC that symphonia does not take: more than two channels, and what is not the low-complexity profile.
 //! The only file that decodes with oxideav-aac, which is slower.
 
+use super::stream::Channel;
 use oxideav_aac::asc::AudioSpecificConfig;
 use oxideav_aac::decode::StreamDecoder;
 
@@ -34,9 +35,9 @@ impl Aac {
         })
     }
 
-    /// Appends `channel` of `packet`, or the mean of all, to `out`, and tells the sample rate and how many channels there
+    /// Appends `channel` of `packet` to `out`, and tells the sample rate and how many channels there
     /// are; `None` if it is damaged.
-    pub(super) fn decode(&mut self, packet: &[u8], channel: Option<u32>, out: &mut Vec<f32>) -> Option<(u32, u32)> {
+    pub(super) fn decode(&mut self, packet: &[u8], channel: Channel, out: &mut Vec<f32>) -> Option<(u32, u32)> {
         let frame = self
             .decoder
             .decode_raw_data_block(self.object, self.rate_index, self.sample_rate, self.channels, 1, packet)
@@ -44,14 +45,15 @@ impl Aac {
         let channels = frame.channels.max(1);
         let frames = frame.pcm.chunks_exact(channels);
         match channel {
-            None => {
+            Channel::Mix => {
                 let share = 1.0 / (32_768.0 * channels as f32);
                 out.extend(frames.map(|samples| samples.iter().map(|sample| f32::from(*sample)).sum::<f32>() * share));
             }
-            Some(channel) => {
+            Channel::One(channel) => {
                 let sample = |samples: &[i16]| samples.get(channel as usize).map_or(0.0, |it| f32::from(*it));
                 out.extend(frames.map(|samples| sample(samples) / 32_768.0));
             }
+            Channel::Each => out.extend(frames.flatten().map(|sample| f32::from(*sample) / 32_768.0)),
         }
         Some((frame.sample_rate, channels as u32))
     }

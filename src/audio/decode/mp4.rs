@@ -3,7 +3,7 @@
 use super::Source;
 use super::gaps::Gap;
 use super::patch::Patch;
-use std::io::{self, Read, SeekFrom};
+use std::io::{self, Cursor, Read, SeekFrom};
 use std::ops::Range;
 
 /// The most boxes to look at on one level, and the most bytes to read of one.
@@ -31,6 +31,12 @@ pub(super) fn patches(source: &mut dyn Source, length: u64) -> io::Result<Vec<Pa
         next = header.end;
     }
     Ok(Vec::new())
+}
+
+/// Whether a file that begins with `start` has sound in front of its index.
+pub(super) fn is_index_behind(start: &[u8]) -> bool {
+    let boxes = boxes(&mut Cursor::new(start.to_vec()), 0..start.len() as u64).unwrap_or_default();
+    boxes.iter().map(|(kind, _)| kind).find(|kind| [*b"moov", *b"mdat"].contains(kind)) == Some(b"mdat")
 }
 
 fn read_gaps(source: &mut dyn Source, length: u64) -> io::Result<Vec<Gap>> {

@@ -30,6 +30,11 @@ pub enum RawEncoding {
 }
 
 impl RawEncoding {
+    /// The length of a sample, in bytes.
+    pub(super) fn bytes(self) -> usize {
+        usize::from(self.in_wav().1) / 8
+    }
+
     /// The number of the encoding in WAV files, and its bits in a sample.
     fn in_wav(self) -> (u16, u16) {
         match self {
@@ -93,11 +98,15 @@ fn look(samples: &mut dyn Source) -> io::Result<(bool, u64)> {
     let mut head = Vec::new();
     Read::take(&mut *samples, 12).read_to_end(&mut head)?;
     samples.rewind()?;
-    let is_file = match head[..] {
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E'] => true,
+    Ok((has_header(&head), length))
+}
+
+/// Whether what begins with these 12 bytes or more has a header.
+pub(super) fn has_header(head: &[u8]) -> bool {
+    match head {
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => true,
         _ => [&b"fLaC"[..], b"OggS", b"\x1a\x45\xdf\xa3"].iter().any(|magic| head.starts_with(magic)),
-    };
-    Ok((is_file, length))
+    }
 }
 
 /// The header of a WAV file with `length` bytes of samples.

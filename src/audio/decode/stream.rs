@@ -33,13 +33,23 @@ static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
     codecs
 });
 
+/// Which of the channels are listened to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Channel {
+    /// All of them, mixed with equal weight: one sample each.
+    Mix,
+    /// Only this one, counted from 0.
+    One(u32),
+    /// All of them, side by side: as many samples each as there are channels.
+    Each,
+}
+
 /// The sound track of a file, packet by packet.
 pub(super) struct Stream {
     container: Box<dyn FormatReader>,
     track: u32,
     codec: Codec,
-    /// The only channel to listen to; `None` mixes all of them.
-    channel: Option<u32>,
+    channel: Channel,
     /// How many channels there are; known with the first packet.
     channels: u32,
     gaps: Gaps,
@@ -62,14 +72,17 @@ enum Codec {
 }
 
 /// What a packet said about the sound in it.
-struct Shape {
-    sample_rate: u32,
-    channels: u32,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Samples per second of each channel.
+    pub sample_rate: u32,
+    /// How many channels there are: at least 1.
+    pub channels: u32,
 }
 
 impl Codec {
-    /// A codec for a track with these parameters, if there is one, that can give `channel`, or the mix of all.
-    fn new(parameters: &AudioCodecParameters, channel: Option<u32>) -> Option<Self> {
+    /// A codec for a track with these parameters, if there is one, that can give `channel`.
+    fn new(parameters: &AudioCodecParameters, channel: Channel) -> Option<Self> {
         let adapted = adapt(parameters.clone(), channel);
         match caught(|| CODECS.make_audio_decoder(&adapted, &AudioDecoderOptions::default()))? {
             Ok(decoder) => {
@@ -85,13 +98,13 @@ impl Codec {
         }
     }
 
-    /// Appends `channel` of the sound in `packet`, or the mix of all, to `out`; `None` if it is damaged.
-    fn decode(&mut self, packet: &Packet, channel: Option<u32>, out: &mut Vec<f32>) -> Option<Shape> {
+    /// Appends `channel` of the sound in `packet` to `out`; `None` if it is damaged.
+    fn decode(&mut self, packet: &Packet, channel: Channel, out: &mut Vec<f32>) -> Option<Shape> {
         match self {
             Self::Symphonia { decoder, planes, mixed } => {
                 let sound = decoder.decode(packet).ok()?;
                 mix(&sound, planes, channel, out);
-                let channels = (sound.num_planes() as u32).max(*mixed);
+                let channels = (sound.num_planes() as u32).max(*mixed).max(1);
                 Some(Shape { sample_rate: sound.spec().rate(), channels })
             }
             Self::Aac(aac) => {
@@ -103,19 +116,44 @@ impl Codec {
 }
 
 impl Stream {
-    /// Finds the container and its first sound track, of which only `channel` is wanted or the mix of all.
+    /// Finds the container and its first sound track, of which only `channel` is wanted.
     ///
     /// # Errors
     /// `InvalidAudio` if there is none that can be decoded; `Internal` if `source` cannot be read.
-    pub(super) fn open(source: Box<dyn Source>, length: u64, gaps: Gaps, channel: Option<u32>) -> Result<Self> {
+    pub(super) fn open(source: Box<dyn Source>, length: u64, gaps: Gaps, channel: Channel) -> Result<Self> {
         let source = Arc::new(Mutex::new(source));
         let container = probe(Input { source: Arc::clone(&source), length: Some(length) }).or_else(|failure| {
             // A file that was cut off may lead to places behind its end. Read as a stream, it does not.
             source.lock().map_or(Ok(()), |mut source| source.rewind()).map_err(unreadable)?;
             probe(Input { source, length: None }).map_err(|_| unknown_container(failure))
         })?;
+        Self::new(container, gaps, channel)
+    }
+
+    /// As [`Stream::open`], of a source that can only be read from its start to its end. What is in front of the sound is
+    /// told by [`Stream::set_gaps`].
+    ///
+    /// # Errors
+    /// As [`Stream::open`].
+    pub(super) fn open_pipe(source: Box<dyn Source>, channel: Channel) -> Result<Self> {
+        let container =
+            probe(Input { source: Arc::new(Mutex::new(source)), length: None }).map_err(unknown_container)?;
+        Self::new(container, Gaps::default(), channel)
+    }
+
+    fn new(container: Box<dyn FormatReader>, gaps: Gaps, channel: Channel) -> Result<Self> {
         let (track, codec) = choose_track(&*container, channel)?;
         Ok(Self { container, track, codec, channel, channels: 0, gaps, skip: None, damaged: 0 })
+    }
+
+    /// Says what is to be dropped, before anything is decoded.
+    pub(super) fn set_gaps(&mut self, gaps: Gaps) {
+        self.gaps = gaps;
+    }
+
+    /// Whether so much of the sound is damaged that the rest is not looked at.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.damaged >= MOST_DAMAGED
     }
 
     /// How many channels the sound has: 0 until there was a packet, and from then on what the first one said.
@@ -128,12 +166,12 @@ impl Stream {
         self.gaps.behind(self.track, sample_rate)
     }
 
-    /// Decodes packets until there is sound in one, appends it to `out` as mono, and tells its sample rate; `None` at
-    /// the end. Damaged packets are left out.
+    /// Decodes packets until there is sound in one, appends it to `out`, and tells what it is like; `None` at the end.
+    /// Damaged packets are left out.
     ///
     /// # Errors
     /// `Internal` if the source cannot be read.
-    pub(super) fn decode(&mut self, out: &mut Vec<f32>) -> Result<Option<u32>> {
+    pub(super) fn decode(&mut self, out: &mut Vec<f32>) -> Result<Option<Shape>> {
         while let Some(packet) = self.next_packet()? {
             let start = out.len();
             let Some(Some(shape)) = caught(|| self.codec.decode(&packet, self.channel, out)) else {
@@ -142,8 +180,10 @@ impl Stream {
                 continue;
             };
             self.damaged = 0;
-            let rate = shape.sample_rate;
-            let skip = self.skip.get_or_insert_with(|| self.gaps.in_front(self.track, rate));
+            let width = if self.channel == Channel::Each { shape.channels as usize } else { 1 };
+            let skip = self
+                .skip
+                .get_or_insert_with(|| self.gaps.in_front(self.track, shape.sample_rate).saturating_mul(width));
             let dropped = (*skip).min(out.len() - start);
             *skip -= dropped;
             out.drain(start..start + dropped);
@@ -151,7 +191,7 @@ impl Stream {
                 if self.channels == 0 {
                     self.channels = shape.channels;
                 }
-                return Ok(Some(rate));
+                return Ok(Some(shape));
             }
         }
         Ok(None)
@@ -222,7 +262,7 @@ impl MediaSource for Input {
 }
 
 /// The first sound track that can be decoded, the default one before all others.
-fn choose_track(container: &dyn FormatReader, channel: Option<u32>) -> Result<(u32, Codec)> {
+fn choose_track(container: &dyn FormatReader, channel: Channel) -> Result<(u32, Codec)> {
     let is_sound = |track: &&Track| track.codec_params.as_ref().is_some_and(|codec| codec.is_audio());
     let default = container.default_track(TrackType::Audio);
     let mut has_sound = false;
@@ -242,12 +282,13 @@ fn choose_track(container: &dyn FormatReader, channel: Option<u32>) -> Result<(u
 
 /// The same codec, such that its decoder takes it and gives what is wanted.
 ///
-/// Opus is decoded to mono at once unless one channel is wanted, and [`Gaps`] drop what is in front: the decoder would look at the first packet only,
-/// and does not know of edit lists. Of HE-AAC the core is decoded, which holds all that matters in speech.
-fn adapt(mut codec: AudioCodecParameters, channel: Option<u32>) -> AudioCodecParameters {
+/// Opus is decoded to mono at once where the mix is wanted, and [`Gaps`] drop what is in front: the decoder would look at
+/// the first packet only, and does not know of edit lists. Of HE-AAC the core is decoded, which holds all that matters in
+/// speech.
+fn adapt(mut codec: AudioCodecParameters, channel: Channel) -> AudioCodecParameters {
     if codec.codec == CODEC_ID_OPUS {
         codec.extra_data = None;
-        if channel.is_none() && codec.channels.as_ref().is_some_and(|channels| channels.count() <= 2) {
+        if channel == Channel::Mix && codec.channels.as_ref().is_some_and(|channels| channels.count() <= 2) {
             codec.with_channels(layouts::CHANNEL_LAYOUT_MONO);
         }
     } else if codec.codec == CODEC_ID_AAC
@@ -271,8 +312,8 @@ fn aac_core(config: &[u8]) -> Option<[u8; 2]> {
     is_usual.then(|| (LOW_COMPLEXITY << 11 | rate << 7 | channels << 3).to_be_bytes())
 }
 
-/// Appends one channel to `out`, or the mean of all.
-fn mix(sound: &GenericAudioBufferRef<'_>, planes: &mut Vec<Vec<f32>>, channel: Option<u32>, out: &mut Vec<f32>) {
+/// Appends what is wanted of `sound` to `out`.
+fn mix(sound: &GenericAudioBufferRef<'_>, planes: &mut Vec<Vec<f32>>, channel: Channel, out: &mut Vec<f32>) {
     if let GenericAudioBufferRef::F32(sound) = sound {
         let planes: Vec<&[f32]> = (0..sound.num_planes()).filter_map(|plane| sound.plane(plane)).collect();
         append(&planes, channel, out);
@@ -282,12 +323,16 @@ fn mix(sound: &GenericAudioBufferRef<'_>, planes: &mut Vec<Vec<f32>>, channel: O
     }
 }
 
-fn append(planes: &[&[f32]], channel: Option<u32>, out: &mut Vec<f32>) {
-    let Some(channel) = channel else { return mix_planes(planes, out) };
-    match planes.get(channel as usize) {
-        Some(plane) => out.extend_from_slice(plane),
-        // A later part of the file with fewer channels: this one is silent there, and the times stay right.
-        None => out.resize(out.len() + planes.first().map_or(0, |plane| plane.len()), 0.0),
+fn append(planes: &[&[f32]], channel: Channel, out: &mut Vec<f32>) {
+    let length = planes.first().map_or(0, |plane| plane.len());
+    match channel {
+        Channel::Mix => mix_planes(planes, out),
+        Channel::One(channel) => match planes.get(channel as usize) {
+            Some(plane) => out.extend_from_slice(plane),
+            // A later part of the file with fewer channels: this one is silent there, and the times stay right.
+            None => out.resize(out.len() + length, 0.0),
+        },
+        Channel::Each => out.extend((0..length).flat_map(|at| planes.iter().map(move |plane| plane[at]))),
     }
 }
 
