@@ -36,7 +36,8 @@ pub async fn speak_deepgram(mut request: Request, next: Next) -> Response {
     response
 }
 
-fn request_id(known: Option<&observe::RequestId>) -> Uuid {
+/// That id, for a request that the log calls `known`.
+pub fn request_id(known: Option<&observe::RequestId>) -> Uuid {
     let known = known.and_then(|observe::RequestId(id)| id.to_str().ok()).unwrap_or_default();
     Uuid::try_parse(known.trim_start_matches("req_")).unwrap_or_else(|_| Uuid::now_v7())
 }

@@ -1,8 +1,10 @@
-//! Deepgram's dialect: `/v1/listen` and `/v1/speak`. It translates; `speech` and `models` decide.
+//! Deepgram's dialect: `/v1/listen`, for recordings and live, and `/v1/speak`. It translates; `speech` and `models` decide.
 
 pub mod callback;
 pub mod error;
+mod hearing;
 pub mod listen;
+pub mod listen_live;
 pub mod models;
 mod output;
 mod paragraphs;
@@ -15,7 +17,7 @@ mod spoken;
 
 pub use response::timestamp;
 
-/// The route that transcribes recordings.
+/// The route that transcribes recordings, and over a WebSocket what is being said.
 pub const LISTEN: &str = "/v1/listen";
 
 /// The route that speaks.
