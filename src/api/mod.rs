@@ -71,6 +71,7 @@ pub fn router(app: App) -> Result<Router> {
         .route("/v1/audio/speech/timestamps", post(openai::speech::create_timed_speech))
         .route(deepgram::SPEAK, post(deepgram::speak::create_speech).get(deepgram::speak_live::open_socket))
         .route(deepgram::LISTEN, post(deepgram::listen::create_transcript).get(deepgram::listen_live::open_socket))
+        .route(deepgram::FLUX, get(deepgram::flux::open_socket))
         .merge(other_voices())
         .route("/v1/jobs", get(jobs::list_jobs))
         .route("/v1/jobs/{id}", get(jobs::get_job).delete(jobs::cancel_job))

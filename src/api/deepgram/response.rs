@@ -301,7 +301,7 @@ pub(super) fn seconds(time: Duration) -> f64 {
 }
 
 /// JSON has no number for what is not finite.
-fn rounded(value: f64, digits: i32) -> f64 {
+pub(super) fn rounded(value: f64, digits: i32) -> f64 {
     let scale = 10_f64.powi(digits);
     if value.is_finite() { (value * scale).round() / scale } else { 0.0 }
 }
