@@ -73,6 +73,8 @@ pub struct Hearing {
     digest: Sha256,
     unhashed: VecDeque<Bytes>,
     idle: Duration,
+    /// Nothing has been heard since the client asked for a result of everything so far.
+    is_flushed: bool,
     /// When the session must end.
     end: Instant,
     /// When the client last said something that counts.
@@ -94,6 +96,7 @@ impl Hearing {
             events: stream::pending().boxed(),
             digest: Sha256::new(),
             unhashed: VecDeque::new(),
+            is_flushed: true,
             idle: Duration::from_secs(limits.idle_seconds),
             end: now + Duration::from_secs(limits.session_seconds),
             active: now,
@@ -106,7 +109,7 @@ impl Hearing {
         if self.closed.is_some() || sound.is_empty() {
             return;
         }
-        self.active = Instant::now();
+        (self.active, self.is_flushed) = (Instant::now(), false);
         if let Some(listener) = &self.listener {
             let sound = Bytes::copy_from_slice(sound);
             listener.hear(sound.clone());
@@ -139,9 +142,12 @@ impl Hearing {
         }
     }
 
-    /// Has everything so far recognised.
-    pub fn finalize(&self) {
-        self.listener.iter().for_each(Listener::finalize);
+    /// Has everything so far recognised, if there is anything new.
+    pub fn finalize(&mut self) {
+        if !self.is_flushed {
+            self.listener.iter().for_each(Listener::finalize);
+            self.is_flushed = true;
+        }
     }
 
     /// Listens as `settings` say from here on.

@@ -98,7 +98,8 @@ impl Turns {
     pub fn hear(&mut self, event: Event) -> Vec<Told> {
         let mut told = Vec::new();
         match event {
-            Event::Interim { span, words, language, .. } => {
+            // A guess that was begun before the pause knows less than the look at the pause.
+            Event::Interim { span, words, language, .. } if self.promised.is_none() => {
                 self.look(span.end);
                 self.language = language.or(self.language.take());
                 self.understand(words, &mut told);
@@ -125,7 +126,11 @@ impl Turns {
                 self.look(at);
                 self.tick(&mut told);
             }
-            Event::Started { .. } | Event::UtteranceEnd { .. } | Event::Over { .. } => {}
+            Event::Started { .. }
+            | Event::Interim { .. }
+            | Event::UtteranceEnd { .. }
+            | Event::Forgotten
+            | Event::Over { .. } => {}
         }
         told
     }
