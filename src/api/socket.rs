@@ -91,7 +91,6 @@ pub fn accept(
 ///
 /// # Errors
 /// As [`accept`]; there may be as many as the settings for live transcription allow.
-#[allow(dead_code, reason = "the live routes come next")]
 pub fn accept_listener(
     app: &App,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,

@@ -22,6 +22,7 @@ mod isolation;
 mod jobs;
 #[cfg(feature = "espeak")]
 mod joins;
+mod listen_live;
 mod models;
 mod pull;
 mod server;

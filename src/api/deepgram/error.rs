@@ -1,6 +1,6 @@
 //! What Deepgram's clients see of a failure: its body and headers, on every answer of its routes, whoever refused.
 
-use super::{LISTEN, SPEAK};
+use super::{FLUX, LISTEN, SPEAK};
 use crate::api::error::{Failed, rephrase};
 use crate::api::observe;
 use crate::error::{Error, Kind};
@@ -20,7 +20,7 @@ pub struct RequestId(pub Uuid);
 
 /// Puts Deepgram's headers on the answers of its routes, and Deepgram's body on those that are failures.
 pub async fn speak_deepgram(mut request: Request, next: Next) -> Response {
-    if ![LISTEN, SPEAK].contains(&request.uri().path()) {
+    if ![LISTEN, FLUX, SPEAK].contains(&request.uri().path()) {
         return next.run(request).await;
     }
     let id = request_id(request.extensions().get());
@@ -36,7 +36,8 @@ pub async fn speak_deepgram(mut request: Request, next: Next) -> Response {
     response
 }
 
-fn request_id(known: Option<&observe::RequestId>) -> Uuid {
+/// That id, for a request that the log calls `known`.
+pub fn request_id(known: Option<&observe::RequestId>) -> Uuid {
     let known = known.and_then(|observe::RequestId(id)| id.to_str().ok()).unwrap_or_default();
     Uuid::try_parse(known.trim_start_matches("req_")).unwrap_or_else(|_| Uuid::now_v7())
 }

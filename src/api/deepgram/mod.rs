@@ -1,8 +1,11 @@
-//! Deepgram's dialect: `/v1/listen` and `/v1/speak`. It translates; `speech` and `models` decide.
+//! Deepgram's dialect: `/v1/listen`, for recordings and live, `/v2/listen` and `/v1/speak`. It translates; `speech` and `models` decide.
 
 pub mod callback;
 pub mod error;
+pub mod flux;
+mod hearing;
 pub mod listen;
+pub mod listen_live;
 pub mod models;
 mod output;
 mod paragraphs;
@@ -15,8 +18,11 @@ mod spoken;
 
 pub use response::timestamp;
 
-/// The route that transcribes recordings.
+/// The route that transcribes recordings, and over a WebSocket what is being said.
 pub const LISTEN: &str = "/v1/listen";
+
+/// The route that tells a conversation in turns.
+pub const FLUX: &str = "/v2/listen";
 
 /// The route that speaks.
 pub const SPEAK: &str = "/v1/speak";

@@ -17,7 +17,7 @@ use axum::http::Uri;
 use std::time::Duration;
 
 /// The model of clients that name none.
-const DEFAULT_MODEL: &str = "deepgram/nova-3";
+pub(super) const DEFAULT_MODEL: &str = "deepgram/nova-3";
 
 /// The pause that ends an utterance when the client names none.
 const UTTERANCE_SPLIT: Duration = Duration::from_millis(800);
@@ -41,7 +41,7 @@ const REFUSED: [&str; 14] = [
 ];
 
 /// Encodings of headerless sound that have no decoder here.
-const NO_DECODER: [&str; 4] = ["amr-nb", "amr-wb", "speex", "g729"];
+pub(super) const NO_DECODER: [&str; 4] = ["amr-nb", "amr-wb", "speex", "g729"];
 
 /// A query that has been understood.
 pub struct Asked {
@@ -98,15 +98,15 @@ pub(super) fn wrong_model(error: Error) -> Error {
 }
 
 /// The language that is spoken, as far as the client says.
-struct Language {
+pub(super) struct Language {
     /// The only one.
-    one: Option<String>,
+    pub(super) one: Option<String>,
     /// Those it may be; empty allows all.
-    several: Vec<String>,
+    pub(super) several: Vec<String>,
     /// Whether the client wants to be told.
-    detect: bool,
+    pub(super) detect: bool,
     /// Whether several may be spoken.
-    multi: bool,
+    pub(super) multi: bool,
 }
 
 /// The parameters of a request, in their order.
@@ -120,7 +120,7 @@ impl Parameters {
     }
 
     /// The values of `name`, without those that are empty.
-    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let values = self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.trim());
         values.filter(|value| !value.is_empty())
     }
@@ -131,7 +131,7 @@ impl Parameters {
     }
 
     /// All values of `name`, repeated or joined by commas.
-    fn list<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(super) fn list<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.all(name).flat_map(|value| value.split(',')).map(str::trim).filter(|value| !value.is_empty())
     }
 
@@ -182,7 +182,7 @@ impl Parameters {
     }
 
     /// `diarize`, which newer clients ask for by naming a model.
-    fn diarize(&self) -> Result<bool> {
+    pub(super) fn diarize(&self) -> Result<bool> {
         match self.text("diarize_model") {
             None => self.flag("diarize"),
             Some("latest" | "v1" | "v2") => Ok(self.text("diarize").is_none() || self.flag("diarize")?),
@@ -191,7 +191,7 @@ impl Parameters {
     }
 
     /// `language` and `detect_language`; like Deepgram's, the server expects English when it is told nothing.
-    fn language(&self, model: &ModelInfo) -> Result<Language> {
+    pub(super) fn language(&self, model: &ModelInfo) -> Result<Language> {
         let several = self.detected_languages(model)?;
         let detect = several.is_some();
         let several = several.unwrap_or_default();
@@ -227,7 +227,7 @@ impl Parameters {
     }
 
     /// `keyterm`, and `keywords` with their boosts, of which only the sign can be honoured.
-    fn keywords(&self) -> Result<Vec<String>> {
+    pub(super) fn keywords(&self) -> Result<Vec<String>> {
         let mut keywords: Vec<String> = self.list("keyterm").map(str::to_owned).collect();
         for entry in self.list("keywords") {
             let (word, boost) = match entry.rsplit_once(':') {
@@ -254,7 +254,7 @@ impl Parameters {
         Ok(self.text("callback").map(|address| (address.to_owned(), put)))
     }
 
-    fn replacements(&self) -> Result<Vec<Replacement>> {
+    pub(super) fn replacements(&self) -> Result<Vec<Replacement>> {
         let parse = |text| Replacement::parse(text).ok_or_else(|| wrong("replace", text, "find:replacement"));
         self.all("replace").map(parse).collect()
     }
@@ -287,7 +287,7 @@ impl Parameters {
     }
 }
 
-fn boolean(value: &str) -> Option<bool> {
+pub(super) fn boolean(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "1" => Some(true),
         "false" | "0" => Some(false),
@@ -300,7 +300,7 @@ pub(super) fn wrong(name: &'static str, value: &str, wanted: &str) -> Error {
     Error::invalid(name, format!("`{name}` must be {wanted}, not `{value}`."))
 }
 
-fn code_of(name: &'static str, given: &str, model: &ModelInfo) -> Result<String> {
+pub(super) fn code_of(name: &'static str, given: &str, model: &ModelInfo) -> Result<String> {
     let code = languages::code_of(given).ok_or_else(|| wrong(name, given, "a language tag such as en or pt-BR"))?;
     if model.english_only && code != "en" {
         let message = format!("`{name}`: the model `{}` knows only English.", model.model_id());
@@ -310,14 +310,14 @@ fn code_of(name: &'static str, given: &str, model: &ModelInfo) -> Result<String>
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn parameters(query: &str) -> Parameters {
         Parameters::read(&format!("/v1/listen?{query}").parse().unwrap()).unwrap()
     }
 
-    fn model(english_only: bool) -> ModelInfo {
+    pub fn model(english_only: bool) -> ModelInfo {
         ModelInfo {
             id: "m".into(),
             resolves_to: None,

@@ -69,8 +69,9 @@ struct Metadata {
     x_mynah: Value,
 }
 
+/// What a model is called.
 #[derive(Serialize)]
-struct ModelNamed {
+pub(super) struct ModelNamed {
     name: String,
     version: String,
     arch: String,
@@ -83,8 +84,9 @@ struct Results {
     utterances: Option<Vec<Utterance>>,
 }
 
+/// What was said on one channel.
 #[derive(Serialize)]
-struct Channel {
+pub(super) struct Channel {
     alternatives: [Alternative; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
     detected_language: Option<String>,
@@ -153,6 +155,16 @@ struct Utterance {
     id: Uuid,
 }
 
+impl ModelNamed {
+    pub(super) fn new(model: &ModelInfo) -> Self {
+        Self {
+            name: model.model_id().to_owned(),
+            version: date(UNIX_EPOCH + Duration::from_secs(model.created)),
+            arch: model.engine.clone(),
+        }
+    }
+}
+
 impl Answer {
     /// The answer for `done` that tells what is `wanted`.
     pub fn new(done: &Done, wanted: &Wanted) -> Self {
@@ -171,11 +183,7 @@ pub fn report_of(channels: &[Transcript]) -> Report {
 
 fn metadata(done: &Done, wanted: &Wanted) -> Metadata {
     let id = uuid_of(done.model.model_id());
-    let named = ModelNamed {
-        name: done.model.model_id().to_owned(),
-        version: date(UNIX_EPOCH + Duration::from_secs(done.model.created)),
-        arch: done.model.engine.clone(),
-    };
+    let named = ModelNamed::new(&done.model);
     Metadata {
         transaction_key: "deprecated",
         request_id: done.request_id,
@@ -198,7 +206,8 @@ fn told(report: &Report) -> Value {
     told
 }
 
-fn channel(transcript: &Transcript, wanted: &Wanted) -> Channel {
+/// What was said on one channel, as far as it is `wanted`.
+pub(super) fn channel(transcript: &Transcript, wanted: &Wanted) -> Channel {
     let words = spoken::words(transcript);
     let text = transcript.text();
     let alternative = Alternative {
@@ -287,12 +296,12 @@ pub fn uuid_of(model: &str) -> Uuid {
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
-fn seconds(time: Duration) -> f64 {
+pub(super) fn seconds(time: Duration) -> f64 {
     rounded(time.as_secs_f64(), 3)
 }
 
 /// JSON has no number for what is not finite.
-fn rounded(value: f64, digits: i32) -> f64 {
+pub(super) fn rounded(value: f64, digits: i32) -> f64 {
     let scale = 10_f64.powi(digits);
     if value.is_finite() { (value * scale).round() / scale } else { 0.0 }
 }

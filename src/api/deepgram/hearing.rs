@@ -1,0 +1,232 @@
+//! The sound of one live connection on its way in: how it is written down, how much of it waits, its digest, and when the
+//! client has been silent for too long. What is heard in it is told elsewhere.
+
+use crate::audio::decode::live::LiveFormat;
+use crate::audio::decode::raw::{self, RawFormat};
+use crate::config::RealtimeConfig;
+use crate::error::Result;
+use crate::speech::realtime::{Event, Listener, Request, Settings, listen};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+use sha2::{Digest as _, Sha256};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// How much sound may wait, in bytes, before no more is read.
+const MOST_WAITING: usize = 256 << 10;
+
+/// How much sound is hashed at once, in bytes: a fraction of a millisecond's work.
+const HASHED_AT_ONCE: usize = 64 << 10;
+
+/// How soon to look again whether there is room for more sound.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// How long the last results may take when the sound has ended.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How many bytes show what sound is.
+const HEAD: usize = 12;
+
+/// What the client has said of the sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It is written down like this.
+    As(LiveFormat),
+    /// Its first bytes will show whether it is a file, and otherwise it is this.
+    FileOr(RawFormat),
+}
+
+impl Written {
+    /// The format, as far as it is known before the first bytes.
+    pub fn format(self) -> LiveFormat {
+        match self {
+            Self::As(format) => format,
+            Self::FileOr(format) => LiveFormat::Raw(format),
+        }
+    }
+}
+
+/// Why nothing has happened for as long as [`Hearing::idle`] has said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overdue {
+    /// There is still much to listen to.
+    Busy,
+    /// The client has been silent for too long.
+    Silent,
+    /// The session has lasted as long as it may.
+    Lasted,
+    /// The last results do not come.
+    Stuck,
+}
+
+/// Where the sound of a connection goes.
+pub struct Hearing {
+    /// Taken when the sound begins.
+    request: Option<Request>,
+    written: Written,
+    /// The first bytes, until they are enough to show what they are.
+    head: Vec<u8>,
+    /// `None` before the sound begins and after it has ended.
+    listener: Option<Listener>,
+    events: BoxStream<'static, Result<Event>>,
+    digest: Sha256,
+    unhashed: VecDeque<Bytes>,
+    idle: Duration,
+    /// Nothing has been heard since the client asked for a result of everything so far.
+    is_flushed: bool,
+    /// When the session must end.
+    end: Instant,
+    /// When the client last said something that counts.
+    active: Instant,
+    /// When the sound ended.
+    closed: Option<Instant>,
+}
+
+impl Hearing {
+    /// Before the first sound, which is `written` as the client says; the format in `request` stands for one that is not
+    /// known yet.
+    pub fn new(request: Request, written: Written, limits: &RealtimeConfig) -> Self {
+        let now = Instant::now();
+        Self {
+            request: Some(request),
+            written,
+            head: Vec::new(),
+            listener: None,
+            events: stream::pending().boxed(),
+            digest: Sha256::new(),
+            unhashed: VecDeque::new(),
+            is_flushed: true,
+            idle: Duration::from_secs(limits.idle_seconds),
+            end: now + Duration::from_secs(limits.session_seconds),
+            active: now,
+            closed: None,
+        }
+    }
+
+    /// Adds sound, unless it has ended.
+    pub fn hear(&mut self, sound: &[u8]) {
+        if self.closed.is_some() || sound.is_empty() {
+            return;
+        }
+        (self.active, self.is_flushed) = (Instant::now(), false);
+        if let Some(listener) = &self.listener {
+            let sound = Bytes::copy_from_slice(sound);
+            listener.hear(sound.clone());
+            return self.unhashed.push_back(sound);
+        }
+        self.head.extend_from_slice(sound);
+        if self.head.len() >= HEAD || matches!(self.written, Written::As(_)) {
+            self.begin();
+        }
+    }
+
+    fn begin(&mut self) {
+        let Some(mut request) = self.request.take() else { return };
+        request.format = match self.written {
+            Written::As(format) => format,
+            Written::FileOr(_) if raw::has_header(&self.head) => LiveFormat::Container,
+            Written::FileOr(format) => LiveFormat::Raw(format),
+        };
+        let (listener, events) = listen(request);
+        let sound = Bytes::from(std::mem::take(&mut self.head));
+        listener.hear(sound.clone());
+        self.unhashed.push_back(sound);
+        (self.listener, self.events) = (Some(listener), events.boxed());
+    }
+
+    /// The client has said something that is no sound, which shows that it is there once it has sent some.
+    pub fn touch(&mut self) {
+        if self.listener.is_some() || !self.head.is_empty() {
+            self.active = Instant::now();
+        }
+    }
+
+    /// Has everything so far recognised, if there is anything new.
+    pub fn finalize(&mut self) {
+        if !self.is_flushed {
+            self.listener.iter().for_each(Listener::finalize);
+            self.is_flushed = true;
+        }
+    }
+
+    /// Listens as `settings` say from here on.
+    pub fn change(&mut self, settings: Settings) {
+        if let Some(request) = &mut self.request {
+            request.settings = settings.clone();
+        }
+        self.listener.iter().for_each(|listener| listener.change(settings.clone()));
+    }
+
+    /// Ends the sound. Its last events come, and [`Event::Over`] after them.
+    pub fn close(&mut self) {
+        if self.closed.is_some() {
+            return;
+        }
+        self.closed = Some(Instant::now());
+        if !self.head.is_empty() {
+            self.begin();
+        }
+        if self.listener.take().is_none() {
+            let over = Event::Over { duration: Duration::ZERO, channels: 1 };
+            self.events = stream::iter([Ok(over)]).chain(stream::pending()).boxed();
+        }
+    }
+
+    /// What is heard next; pending after [`Event::Over`] and after an error.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Result<Event> {
+        while let Some(mut sound) = self.unhashed.pop_front() {
+            self.digest.update(sound.split_to(sound.len().min(HASHED_AT_ONCE)));
+            if !sound.is_empty() {
+                self.unhashed.push_front(sound);
+                tokio::task::yield_now().await;
+            }
+        }
+        match self.events.next().await {
+            Some(event) => event,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// SHA-256 of all sound, in hexadecimal.
+    pub fn sha256(&self) -> String {
+        format!("{:x}", self.digest.clone().finalize())
+    }
+
+    /// Whether there is room for more sound.
+    pub fn has_room(&self) -> bool {
+        self.waiting() + self.unhashed.iter().map(Bytes::len).sum::<usize>() < MOST_WAITING
+    }
+
+    fn waiting(&self) -> usize {
+        self.listener.as_ref().map_or(0, Listener::waiting)
+    }
+
+    /// How long nothing need happen from now on.
+    pub fn idle(&self) -> Duration {
+        let until = match self.closed {
+            Some(closed) => closed + PATIENCE,
+            None if !self.has_room() => return LOOK_AGAIN,
+            None => self.end.min(self.active + self.idle),
+        };
+        until.saturating_duration_since(Instant::now())
+    }
+
+    /// Nothing has happened for so long.
+    pub fn overdue(&mut self) -> Overdue {
+        let now = Instant::now();
+        if self.closed.is_some() {
+            return Overdue::Stuck;
+        }
+        if now >= self.end {
+            return Overdue::Lasted;
+        }
+        if self.waiting() > 0 {
+            self.active = now;
+        }
+        if now >= self.active + self.idle { Overdue::Silent } else { Overdue::Busy }
+    }
+}
