@@ -16,7 +16,7 @@ use crate::speech::speakers::Voices;
 use crate::speech::transcribe::{self, Heard, recognise};
 use crate::speech::{step, turn};
 use crate::telemetry;
-use crate::transcript::Transcript;
+use crate::transcript::{Transcript, Word};
 use bytes::Bytes;
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 use futures::stream::FuturesUnordered;
@@ -452,7 +452,8 @@ impl Session {
         match result {
             Ok(mut transcript) => {
                 transcript.map_times(|time| begun + time);
-                let words = transcript.words().cloned().collect();
+                let mut words: Vec<Word> = transcript.words().cloned().collect();
+                words.last_mut().into_iter().for_each(leave_open);
                 self.events.extend(line.understand(words, transcript.language, end));
             }
             // There will be another.
@@ -462,6 +463,14 @@ impl Session {
             Err(error) => log_guess(&error),
         }
         self.guess(channel);
+    }
+}
+
+/// Takes the full stop off a word after which somebody goes on speaking: models end every text with one.
+fn leave_open(word: &mut Word) {
+    let length = word.text.trim_end_matches(['.', '!', '?', '。', '！', '？']).len();
+    if length > 0 {
+        word.text.truncate(length);
     }
 }
 
