@@ -288,6 +288,38 @@ async fn files_are_heard_while_they_come() {
 }
 
 #[tokio::test]
+async fn packets_of_opus_need_no_container() {
+    let app = TestApp::start().await;
+    let packets = packets_of(&app.speak(SENTENCE, "opus").await);
+    let mut socket = open(&app, "encoding=opus&sample_rate=48000&punctuate=true").await;
+    for packet in packets.into_iter().skip(2) {
+        socket.send_raw(Message::binary(packet)).await;
+    }
+    order(&mut socket, "CloseStream").await;
+    assert_eq!(heard(&rest(&mut socket).await), SENTENCE);
+}
+
+/// The packets in an Ogg file; the first two describe what follows.
+fn packets_of(mut ogg: &[u8]) -> Vec<Vec<u8>> {
+    let (mut packets, mut open) = (Vec::new(), Vec::new());
+    while !ogg.is_empty() {
+        assert!(ogg.starts_with(b"OggS"));
+        let count = usize::from(ogg[26]);
+        let (lengths, mut rest) = ogg[27..].split_at(count);
+        for length in lengths {
+            let (part, behind) = rest.split_at(usize::from(*length));
+            open.extend_from_slice(part);
+            rest = behind;
+            if *length < 255 {
+                packets.push(std::mem::take(&mut open));
+            }
+        }
+        ogg = rest;
+    }
+    packets
+}
+
+#[tokio::test]
 async fn sound_of_a_known_rate_is_a_file_where_it_begins_like_one() {
     let app = TestApp::start().await;
     let wav = app.speak(SENTENCE, "wav").await;

@@ -109,15 +109,15 @@ struct Talk {
 
 impl Talk {
     async fn new(app: &App, asked: Asked, request_id: Uuid) -> Result<Self> {
-        let Asked { model, options, written, thresholds, is_multilingual, hints } = asked;
+        let Asked { model, options, format, thresholds, is_multilingual, hints } = asked;
         let mut settings = Settings::new(app.models.transcriber(&model.id).await?, options);
         let defaults = &app.config.transcription;
         (settings.options.guard, settings.options.short_context) = (defaults.guard, defaults.short_context);
         settings.interim = Some(Duration::from_millis(app.config.realtime.interim_ms));
         settings.ending = thresholds.ending();
-        let mut request = Request::new(settings.clone(), written.format());
+        let mut request = Request::new(settings.clone(), format);
         request.tick = Some(UPDATE);
-        let hearing = Hearing::new(request, written, &app.config.realtime);
+        let hearing = Hearing::new(request, &app.config.realtime);
         let turns = Turns::new(thresholds.eager_eot_threshold);
         let (sequence_id, goodbye) = (0, (1000, ""));
         Ok(Self {

@@ -1,8 +1,6 @@
-//! The sound of one live connection on its way in: how it is written down, how much of it waits, its digest, and when the
-//! client has been silent for too long. What is heard in it is told elsewhere.
+//! The sound of one live connection on its way in: how much of it waits, its digest, and when the client has been silent
+//! for too long. What is heard in it is told elsewhere.
 
-use crate::audio::decode::live::LiveFormat;
-use crate::audio::decode::raw::{self, RawFormat};
 use crate::config::RealtimeConfig;
 use crate::error::Result;
 use crate::speech::realtime::{Event, Listener, Request, Settings, listen};
@@ -25,28 +23,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How long the last results may take when the sound has ended.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How many bytes show what sound is.
-const HEAD: usize = 12;
-
-/// What the client has said of the sound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
-    /// It is written down like this.
-    As(LiveFormat),
-    /// Its first bytes will show whether it is a file, and otherwise it is this.
-    FileOr(RawFormat),
-}
-
-impl Written {
-    /// The format, as far as it is known before the first bytes.
-    pub fn format(self) -> LiveFormat {
-        match self {
-            Self::As(format) => format,
-            Self::FileOr(format) => LiveFormat::Raw(format),
-        }
-    }
-}
-
 /// Why nothing has happened for as long as [`Hearing::idle`] has said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overdue {
@@ -64,9 +40,6 @@ pub enum Overdue {
 pub struct Hearing {
     /// Taken when the sound begins.
     request: Option<Request>,
-    written: Written,
-    /// The first bytes, until they are enough to show what they are.
-    head: Vec<u8>,
     /// `None` before the sound begins and after it has ended.
     listener: Option<Listener>,
     events: BoxStream<'static, Result<Event>>,
@@ -84,14 +57,11 @@ pub struct Hearing {
 }
 
 impl Hearing {
-    /// Before the first sound, which is `written` as the client says; the format in `request` stands for one that is not
-    /// known yet.
-    pub fn new(request: Request, written: Written, limits: &RealtimeConfig) -> Self {
+    /// Before the first sound.
+    pub fn new(request: Request, limits: &RealtimeConfig) -> Self {
         let now = Instant::now();
         Self {
             request: Some(request),
-            written,
-            head: Vec::new(),
             listener: None,
             events: stream::pending().boxed(),
             digest: Sha256::new(),
@@ -110,34 +80,18 @@ impl Hearing {
             return;
         }
         (self.active, self.is_flushed) = (Instant::now(), false);
-        if let Some(listener) = &self.listener {
-            let sound = Bytes::copy_from_slice(sound);
-            listener.hear(sound.clone());
-            return self.unhashed.push_back(sound);
+        if let Some(request) = self.request.take() {
+            let (listener, events) = listen(request);
+            (self.listener, self.events) = (Some(listener), events.boxed());
         }
-        self.head.extend_from_slice(sound);
-        if self.head.len() >= HEAD || matches!(self.written, Written::As(_)) {
-            self.begin();
-        }
-    }
-
-    fn begin(&mut self) {
-        let Some(mut request) = self.request.take() else { return };
-        request.format = match self.written {
-            Written::As(format) => format,
-            Written::FileOr(_) if raw::has_header(&self.head) => LiveFormat::Container,
-            Written::FileOr(format) => LiveFormat::Raw(format),
-        };
-        let (listener, events) = listen(request);
-        let sound = Bytes::from(std::mem::take(&mut self.head));
-        listener.hear(sound.clone());
+        let sound = Bytes::copy_from_slice(sound);
+        self.listener.iter().for_each(|listener| listener.hear(sound.clone()));
         self.unhashed.push_back(sound);
-        (self.listener, self.events) = (Some(listener), events.boxed());
     }
 
     /// The client has said something that is no sound, which shows that it is there once it has sent some.
     pub fn touch(&mut self) {
-        if self.listener.is_some() || !self.head.is_empty() {
+        if self.listener.is_some() {
             self.active = Instant::now();
         }
     }
@@ -164,9 +118,6 @@ impl Hearing {
             return;
         }
         self.closed = Some(Instant::now());
-        if !self.head.is_empty() {
-            self.begin();
-        }
         if self.listener.take().is_none() {
             let over = Event::Over { duration: Duration::ZERO, channels: 1 };
             self.events = stream::iter([Ok(over)]).chain(stream::pending()).boxed();

@@ -100,7 +100,7 @@ impl Listening {
     pub async fn new(app: &App, uri: &Uri, request_id: Uuid, route: Route) -> Result<Self> {
         let asked = Asked::parse(app, uri, route)?;
         let (settings, request) = prepare(app, &asked).await?;
-        let hearing = Hearing::new(request, asked.written, &app.config.realtime);
+        let hearing = Hearing::new(request, &app.config.realtime);
         Ok(Self { hearing, teller: Teller::new(asked, request_id), settings, goodbye: (1000, "") })
     }
 
@@ -135,7 +135,7 @@ async fn prepare(app: &App, asked: &Asked) -> Result<(Settings, Request)> {
     (settings.options.guard, settings.options.short_context) = (defaults.guard, defaults.short_context);
     settings.interim = asked.interim.then(|| Duration::from_millis(app.config.realtime.interim_ms));
     settings.ending = asked.ending;
-    let mut request = Request::new(settings.clone(), asked.written.format());
+    let mut request = Request::new(settings.clone(), asked.format);
     request.apart = asked.apart.is_some();
     if asked.diarize {
         request.diarization = Some(Diarization { pool: app.models.diarizer().await?, known: Vec::new(), count: None });

@@ -102,7 +102,7 @@ fn look(samples: &mut dyn Source) -> io::Result<(bool, u64)> {
 }
 
 /// Whether what begins with these 12 bytes or more has a header.
-pub fn has_header(head: &[u8]) -> bool {
+pub(super) fn has_header(head: &[u8]) -> bool {
     match head {
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => true,
         _ => [&b"fLaC"[..], b"OggS", b"\x1a\x45\xdf\xa3"].iter().any(|magic| head.starts_with(magic)),

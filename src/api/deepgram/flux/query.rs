@@ -1,9 +1,9 @@
 //! What the parameters of `/v2/listen` ask for, and when a turn is over.
 
-use crate::api::deepgram::hearing::Written;
 use crate::api::deepgram::listen_live::Route;
 use crate::api::deepgram::query::{Parameters, code_of, wrong_model};
 use crate::app::App;
+use crate::audio::decode::live::LiveFormat;
 use crate::engine::TranscribeOptions;
 use crate::error::{Error, Result};
 use crate::models::catalog::ModelTask;
@@ -77,7 +77,7 @@ pub struct Asked {
     /// What the engine is to do.
     pub options: TranscribeOptions,
     /// How the sound is written down.
-    pub written: Written,
+    pub format: LiveFormat,
     /// When a turn is over.
     pub thresholds: Thresholds,
     /// Whether several languages may be spoken.
@@ -102,7 +102,7 @@ impl Asked {
             TranscribeOptions { keywords: query.keywords()?, words: true, ..TranscribeOptions::default() };
         expect_languages(&mut options, &model, is_multilingual, &hints)?;
         let thresholds = query.thresholds()?;
-        Ok(Self { options, written: query.written(Route::Listen)?, thresholds, is_multilingual, hints, model })
+        Ok(Self { options, format: query.format(Route::Listen)?, thresholds, is_multilingual, hints, model })
     }
 }
 

@@ -1,7 +1,6 @@
 //! What the parameters of a live `/v1/listen` ask for. They are those of recordings, with some that only live sound has
 //! and without those that need a whole recording.
 
-use crate::api::deepgram::hearing::Written;
 use crate::api::deepgram::query::{DEFAULT_MODEL, NO_DECODER, Parameters, boolean, code_of, wrong, wrong_model};
 use crate::api::deepgram::replace::Replacement;
 use crate::api::deepgram::response::Wanted;
@@ -69,7 +68,7 @@ pub struct Asked {
     /// What the engine is to do.
     pub options: TranscribeOptions,
     /// How the sound is written down.
-    pub written: Written,
+    pub format: LiveFormat,
     /// So many channels are listened to by themselves; `None` mixes them.
     pub apart: Option<u16>,
     /// When an utterance is over.
@@ -113,7 +112,7 @@ impl Asked {
         let interim = query.flag("interim_results")?;
         Ok(Self {
             options,
-            written: query.written(route)?,
+            format: query.format(route)?,
             apart: query.apart()?,
             ending: query.ending()?,
             interim,
@@ -195,22 +194,22 @@ impl Parameters {
     }
 
     /// How the sound is written down.
-    pub(in crate::api::deepgram) fn written(&self, route: Route) -> Result<Written> {
+    pub(in crate::api::deepgram) fn format(&self, route: Route) -> Result<LiveFormat> {
         let sample_rate: Option<u32> = self.number("sample_rate", "a number of hertz")?;
         let channels = self.channels()?.unwrap_or(1);
         let encoding = match self.text("encoding") {
-            Some("flac" | "ogg-opus") => return Ok(Written::As(LiveFormat::Container)),
+            Some("flac" | "ogg-opus") => return Ok(LiveFormat::Container),
             Some("opus") => return opus(sample_rate.unwrap_or(48_000), channels),
             Some("linear16") => RawEncoding::Linear16,
             Some("linear32") => RawEncoding::Linear32,
             Some("mulaw") => RawEncoding::Mulaw,
             Some("alaw") => RawEncoding::Alaw,
             Some(other) => return Err(no_encoding(other)),
-            None if sample_rate.is_none() && route == Route::Listen => return Ok(Written::As(LiveFormat::Container)),
+            None if sample_rate.is_none() && route == Route::Listen => return Ok(LiveFormat::Container),
             None => {
                 let sample_rate = sample_rate.unwrap_or(SAMPLE_RATE);
                 let format = RawFormat { encoding: RawEncoding::Linear16, sample_rate, channels };
-                return checked(format).map(Written::FileOr);
+                return checked(format);
             }
         };
         let sample_rate = match (sample_rate, route) {
@@ -222,7 +221,7 @@ impl Parameters {
                 return Err(Error::invalid("sample_rate", message));
             }
         };
-        checked(RawFormat { encoding, sample_rate, channels }).map(|format| Written::As(LiveFormat::Raw(format)))
+        checked(RawFormat { encoding, sample_rate, channels })
     }
 
     fn extra(&self) -> Result<BTreeMap<String, String>> {
@@ -234,17 +233,17 @@ impl Parameters {
     }
 }
 
-fn checked(format: RawFormat) -> Result<RawFormat> {
+fn checked(format: RawFormat) -> Result<LiveFormat> {
     let wrong = |error: Error| Error::invalid("sample_rate", error.message().to_owned());
-    raw::check(format).map(|()| format).map_err(wrong)
+    raw::check(format).map(|()| LiveFormat::Raw(format)).map_err(wrong)
 }
 
-fn opus(sample_rate: u32, channels: u16) -> Result<Written> {
+fn opus(sample_rate: u32, channels: u16) -> Result<LiveFormat> {
     if !OPUS_RATES.contains(&sample_rate) {
         return Err(wrong("sample_rate", &sample_rate.to_string(), "8000, 12000, 16000, 24000 or 48000 with Opus"));
     }
     match channels {
-        1 | 2 => Ok(Written::As(LiveFormat::Opus { sample_rate, channels })),
+        1 | 2 => Ok(LiveFormat::Opus { sample_rate, channels }),
         _ => Err(wrong("channels", &channels.to_string(), "1 or 2 with Opus")),
     }
 }
@@ -269,35 +268,34 @@ mod tests {
         result.err().and_then(|error| error.param().map(str::to_owned))
     }
 
-    fn samples(encoding: RawEncoding, sample_rate: u32, channels: u16) -> RawFormat {
-        RawFormat { encoding, sample_rate, channels }
+    fn samples(encoding: RawEncoding, sample_rate: u32, channels: u16) -> LiveFormat {
+        LiveFormat::Raw(RawFormat { encoding, sample_rate, channels })
     }
 
     #[test]
     fn every_encoding_is_understood() {
-        let raw = |encoding, rate, channels| Written::As(LiveFormat::Raw(samples(encoding, rate, channels)));
-        let opus = |sample_rate, channels| Written::As(LiveFormat::Opus { sample_rate, channels });
+        let opus = |sample_rate, channels| LiveFormat::Opus { sample_rate, channels };
         for (query, expected) in [
-            ("encoding=linear16&sample_rate=16000", raw(RawEncoding::Linear16, 16_000, 1)),
-            ("encoding=linear32&sample_rate=48000&channels=2", raw(RawEncoding::Linear32, 48_000, 2)),
-            ("encoding=mulaw&sample_rate=8000", raw(RawEncoding::Mulaw, 8_000, 1)),
-            ("encoding=alaw&sample_rate=8000", raw(RawEncoding::Alaw, 8_000, 1)),
+            ("encoding=linear16&sample_rate=16000", samples(RawEncoding::Linear16, 16_000, 1)),
+            ("encoding=linear32&sample_rate=48000&channels=2", samples(RawEncoding::Linear32, 48_000, 2)),
+            ("encoding=mulaw&sample_rate=8000", samples(RawEncoding::Mulaw, 8_000, 1)),
+            ("encoding=alaw&sample_rate=8000", samples(RawEncoding::Alaw, 8_000, 1)),
             ("encoding=opus", opus(48_000, 1)),
             ("encoding=opus&sample_rate=16000&channels=2", opus(16_000, 2)),
-            ("encoding=ogg-opus&sample_rate=16000", Written::As(LiveFormat::Container)),
-            ("encoding=flac", Written::As(LiveFormat::Container)),
-            ("", Written::As(LiveFormat::Container)),
-            ("sample_rate=8000", Written::FileOr(samples(RawEncoding::Linear16, 8_000, 1))),
+            ("encoding=ogg-opus&sample_rate=16000", LiveFormat::Container),
+            ("encoding=flac", LiveFormat::Container),
+            ("", LiveFormat::Container),
+            ("sample_rate=8000", samples(RawEncoding::Linear16, 8_000, 1)),
         ] {
-            assert_eq!(parameters(query).written(Route::Listen).unwrap(), expected, "{query}");
+            assert_eq!(parameters(query).format(Route::Listen).unwrap(), expected, "{query}");
         }
     }
 
     #[test]
     fn the_gateway_takes_samples_of_which_nothing_is_said() {
-        let written = |query: &str| parameters(query).written(Route::Gateway).unwrap();
-        assert_eq!(written(""), Written::FileOr(samples(RawEncoding::Linear16, 16_000, 1)));
-        assert_eq!(written("encoding=mulaw"), Written::As(LiveFormat::Raw(samples(RawEncoding::Mulaw, 16_000, 1))));
+        let format = |query: &str| parameters(query).format(Route::Gateway).unwrap();
+        assert_eq!(format(""), samples(RawEncoding::Linear16, 16_000, 1));
+        assert_eq!(format("encoding=mulaw"), samples(RawEncoding::Mulaw, 16_000, 1));
     }
 
     #[test]
@@ -312,7 +310,7 @@ mod tests {
             ("encoding=speex&sample_rate=8000", "encoding"),
             ("encoding=mp7", "encoding"),
         ] {
-            assert_eq!(param_of(parameters(query).written(Route::Listen)).as_deref(), Some(param), "{query}");
+            assert_eq!(param_of(parameters(query).format(Route::Listen)).as_deref(), Some(param), "{query}");
         }
     }
 
