@@ -1,4 +1,4 @@
-"""Writes the small ONNX models and figures that the tests of speaker models and of neural voices use, into
+"""Writes the small ONNX models and figures that the tests of speaker models, turn models and neural voices use, into
 tests/it/fixtures/onnx.
 
     python3 -m venv /tmp/venv && /tmp/venv/bin/pip install -r scripts/onnx-fixtures/requirements.txt
@@ -14,6 +14,7 @@ import kaldi_native_fbank
 import numpy
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from transformers import WhisperFeatureExtractor
 
 FOLDER = Path(__file__).resolve().parents[2] / "tests/it/fixtures/onnx"
 BANDS = 80
@@ -84,6 +85,38 @@ def fbank(window):
     computer.accept_waveform(16000, [sample * 32768 for sample in signal])
     computer.input_finished()
     return numpy.stack([computer.get_frame(frame) for frame in range(computer.num_frames_ready)])
+
+
+def turn():
+    """Turn models: 8 s of Whisper's mel bands in, the probability that the speaker has finished out. Here: the more, the
+    quieter the last 20 frames are than all of them."""
+    nodes = [
+        helper.make_node("Slice", ["input_features", "begin", "end", "axis"], ["last"]),
+        helper.make_node("ReduceMean", ["input_features"], ["level"], axes=[1, 2], keepdims=0),
+        helper.make_node("ReduceMean", ["last"], ["last_level"], axes=[1, 2], keepdims=0),
+        helper.make_node("Sub", ["level", "last_level"], ["fall"]),
+        helper.make_node("Mul", ["fall", "steepness"], ["score"]),
+        helper.make_node("Sigmoid", ["score"], ["probability"]),
+        helper.make_node("Reshape", ["probability", "column"], ["logits"]),
+    ]
+    constants = {
+        "begin": numpy.array([780]),
+        "end": numpy.array([800]),
+        "axis": numpy.array([2]),
+        "steepness": numpy.float32(4),
+        "column": numpy.array([-1, 1]),
+    }
+    save("turn", nodes, [floats("input_features", "B", BANDS, 800)], [floats("logits", "B", 1)], constants)
+
+
+def whisper_mel():
+    """Every fiftieth frame and the last of what a turn model is given for a signal, band by band."""
+    signal = numpy.array([((n * n * 7 + n * 31) % 2001) / 2000 - 0.5 for n in range(100000)], numpy.float32)
+    signal *= numpy.arange(100000, dtype=numpy.float32) / 100000
+    padded = numpy.pad(signal, (8 * 16000 - len(signal), 0))
+    extractor = WhisperFeatureExtractor(chunk_length=8)
+    features = extractor(padded, sampling_rate=16000, return_tensors="np", do_normalize=True).input_features[0]
+    return features[:, [*range(0, 800, 50), 799]]
 
 
 def integers(name, *shape):
@@ -225,6 +258,8 @@ if __name__ == "__main__":
     segmentation()
     for window in ["povey", "hamming"]:
         (FOLDER / f"fbank-{window}.f32").write_bytes(fbank(window).astype("<f4").tobytes())
+    turn()
+    (FOLDER / "whisper-mel.f32").write_bytes(whisper_mel().astype("<f4").tobytes())
     endless()
     vits("en_US-tones-medium", speakers=False)
     voice_config("en_US-tones-medium")

@@ -17,6 +17,8 @@ pub mod piper;
 pub mod pool;
 #[cfg(all(test, feature = "espeak"))]
 pub(crate) mod spoken;
+#[cfg(feature = "onnx")]
+pub mod turn;
 pub mod vad;
 #[cfg(feature = "whisper")]
 pub mod whisper;
@@ -318,6 +320,7 @@ pub struct Engines {
     transcribers: BTreeMap<&'static str, Loader<dyn Transcriber>>,
     synthesizers: BTreeMap<&'static str, Loader<dyn Synthesizer>>,
     diarizers: BTreeMap<&'static str, Loader<dyn Diarizer>>,
+    turn_detectors: BTreeMap<&'static str, Loader<dyn TurnDetector>>,
     voices: BTreeMap<&'static str, fn() -> Vec<Voice>>,
     voice_readers: BTreeMap<&'static str, fn(&Weights) -> Vec<Voice>>,
 }
@@ -331,6 +334,7 @@ impl Engines {
         #[cfg(feature = "onnx")]
         let engines = engines
             .with_diarizer("speaker-embedding", Arc::new(diarize::neural::load))
+            .with_turn_detector("smart-turn", Arc::new(turn::load))
             .with_synthesizer("piper", Arc::new(piper::load))
             .with_voice_reader("piper", piper::voices)
             .with_synthesizer("kokoro", Arc::new(kokoro::load))
@@ -355,6 +359,12 @@ impl Engines {
     /// Adds or replaces an engine that tells voices apart.
     pub fn with_diarizer(mut self, name: &'static str, loader: Loader<dyn Diarizer>) -> Self {
         self.diarizers.insert(name, loader);
+        self
+    }
+
+    /// Adds or replaces an engine that tells whether speakers have finished.
+    pub fn with_turn_detector(mut self, name: &'static str, loader: Loader<dyn TurnDetector>) -> Self {
+        self.turn_detectors.insert(name, loader);
         self
     }
 
@@ -402,6 +412,14 @@ impl Engines {
     /// `Unavailable` when this build does not have it.
     pub fn diarizer(&self, name: &str) -> Result<Loader<dyn Diarizer>> {
         self.diarizers.get(name).cloned().ok_or_else(|| missing(name))
+    }
+
+    /// The engine called `name` that tells whether speakers have finished.
+    ///
+    /// # Errors
+    /// `Unavailable` when this build does not have it.
+    pub fn turn_detector(&self, name: &str) -> Result<Loader<dyn TurnDetector>> {
+        self.turn_detectors.get(name).cloned().ok_or_else(|| missing(name))
     }
 }
 

@@ -25,15 +25,18 @@ pub enum ModelTask {
     Speak,
     /// Telling speakers apart.
     Diarize,
+    /// Telling whether a speaker has finished.
+    Turns,
 }
 
 impl ModelTask {
-    /// The word for people: `speech to text`, `text to speech` or `diarization`.
+    /// The word for people: `speech to text`, `text to speech`, `diarization` or `turn detection`.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Transcribe => "speech to text",
             Self::Speak => "text to speech",
             Self::Diarize => "diarization",
+            Self::Turns => "turn detection",
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::config::{Config, EngineConfig};
 use crate::engine::pool::{Cores, Pool, PoolOptions, Priority};
 use crate::engine::{
     Diarizer, DiarizerPool, Engines, Factory, Load, Loader, SPEECH_SAMPLE_RATE, SpeakOptions, Synthesizer,
-    SynthesizerPool, TranscribeOptions, Transcriber, TranscriberPool, Voice, Weights,
+    SynthesizerPool, TranscribeOptions, Transcriber, TranscriberPool, TurnDetector, TurnDetectorPool, Voice, Weights,
 };
 use crate::error::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Engines so light that their slots are not counted against the cores.
-const LIGHT_ENGINES: [&str; 2] = ["espeak", "spectral"];
+const LIGHT_ENGINES: [&str; 3] = ["espeak", "spectral", TURNS];
+
+/// The light engine that has weights of its own for every slot. Two answer within 20 ms at a hundred pauses a second.
+const TURNS: &str = "smart-turn";
+const TURN_SLOTS: usize = 2;
 
 /// The name that stands for what tells voices apart.
 const DIARIZER: &str = "diarization";
@@ -50,6 +54,7 @@ pub(super) struct Inner {
     transcribers: Loaded<dyn Transcriber>,
     synthesizers: Loaded<dyn Synthesizer>,
     diarizers: Loaded<dyn Diarizer>,
+    turn_detectors: Loaded<dyn TurnDetector>,
     pub(super) voices_read: VoicesRead,
     count: Count,
 }
@@ -125,6 +130,7 @@ impl Registry {
             transcribers: Loaded::default(),
             synthesizers: Loaded::default(),
             diarizers: Loaded::default(),
+            turn_detectors: Loaded::default(),
             voices_read: VoicesRead::default(),
             count: Count::default(),
         };
@@ -253,6 +259,34 @@ impl Registry {
         self.inner.diarizers.get(&model.id, load).await
     }
 
+    /// The threads that tell whether speakers have finished, with the first model of the catalog that is installed, loaded
+    /// if need be; `None` when there is none.
+    ///
+    /// # Errors
+    /// `Unavailable` with the reason when the model cannot be loaded.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves a running load to those who come later.
+    pub async fn turn_detector(&self) -> Result<Option<Arc<TurnDetectorPool>>> {
+        let models = self.inner.catalog.models().iter();
+        match models.into_iter().find(|model| model.task == ModelTask::Turns && self.inner.is_ready(model)) {
+            Some(model) => self.turn_detector_called(&model.id).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn turn_detector_called(&self, id: &str) -> Result<Arc<TurnDetectorPool>> {
+        let Found { model, weights } = self.find(id, ModelTask::Turns)?;
+        let (inner, loading) = (self.inner.clone(), model.clone());
+        let load = || async move {
+            let loader = inner.engines.turn_detector(&loading.engine)?;
+            let pool = inner.open(&loading, weights, loader).await?;
+            judge_silence(&pool).await.map_err(|error| unloadable(&loading, error))?;
+            Ok(pool)
+        };
+        self.inner.turn_detectors.get(&model.id, load).await
+    }
+
     /// Loads the pinned models. One that cannot be loaded is logged and tried again when it is first asked for.
     pub async fn load_pinned(&self) {
         for id in &self.inner.config.models.pinned {
@@ -260,6 +294,7 @@ impl Registry {
                 Some(ModelTask::Transcribe) => self.transcriber(id).await.map(drop),
                 Some(ModelTask::Speak) => self.synthesizer(id).await.map(drop),
                 Some(ModelTask::Diarize) => self.diarizer_called(id).await.map(drop),
+                Some(ModelTask::Turns) => self.turn_detector_called(id).await.map(drop),
                 None => continue,
             };
             if let Err(error) = loaded {
@@ -280,6 +315,7 @@ impl Registry {
         let mut unloaded = self.inner.transcribers.sweep(now, idle, keep);
         unloaded.extend(self.inner.synthesizers.sweep(now, idle, keep));
         unloaded.extend(self.inner.diarizers.sweep(now, idle, keep));
+        unloaded.extend(self.inner.turn_detectors.sweep(now, idle, keep));
         for id in unloaded {
             tracing::info!(model.id = id, "unloaded the idle model `{id}`");
         }
@@ -291,6 +327,7 @@ impl Registry {
         self.inner.transcribers.remove(id);
         self.inner.synthesizers.remove(id);
         self.inner.diarizers.remove(id);
+        self.inner.turn_detectors.remove(id);
     }
 
     /// The id of the model that `id` stands for just now.
@@ -412,11 +449,15 @@ impl Inner {
             ModelTask::Transcribe => self.engines.transcriber(&model.engine).map(drop),
             ModelTask::Speak => self.engines.synthesizer(&model.engine).map(drop),
             ModelTask::Diarize => self.engines.diarizer(&model.engine).map(drop),
+            ModelTask::Turns => self.engines.turn_detector(&model.engine).map(drop),
         }
     }
 
     fn is_loaded(&self, id: &str) -> bool {
-        self.transcribers.is_loaded(id) || self.synthesizers.is_loaded(id) || self.diarizers.is_loaded(id)
+        self.transcribers.is_loaded(id)
+            || self.synthesizers.is_loaded(id)
+            || self.diarizers.is_loaded(id)
+            || self.turn_detectors.is_loaded(id)
     }
 
     /// Loads the weights and builds the first engine, on a thread that may block.
@@ -456,7 +497,8 @@ impl Inner {
         let EngineConfig { threads, queue, .. } = self.config.engine;
         let name = model.id.clone();
         if LIGHT_ENGINES.contains(&model.engine.as_str()) {
-            return PoolOptions { name, slots: self.core_count, queue, cores: None, threads: 1 };
+            let slots = if model.engine == TURNS { self.core_count.min(TURN_SLOTS) } else { self.core_count };
+            return PoolOptions { name, slots, queue, cores: None, threads: 1 };
         }
         let slots = self.config.engine.slots_for(self.core_count);
         PoolOptions { name, slots, queue, cores: Some(self.cores.clone()), threads }
@@ -471,6 +513,12 @@ async fn hear_silence(pool: &TranscriberPool, model: &Model) -> Result<()> {
     let options = TranscribeOptions { language, ..TranscribeOptions::default() };
     let heard = pool.run(Priority::Interactive, move |engine, cancel| engine.transcribe(&silence, &options, cancel));
     heard.await.map(drop)
+}
+
+/// As [`hear_silence`], for turns.
+async fn judge_silence(pool: &TurnDetectorPool) -> Result<()> {
+    let silence = Pcm::new(vec![0.0; SPEECH_SAMPLE_RATE as usize], SPEECH_SAMPLE_RATE);
+    pool.run(Priority::Interactive, move |engine, cancel| engine.finished(&silence, cancel)).await.map(drop)
 }
 
 /// As [`hear_silence`], for voices.

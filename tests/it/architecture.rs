@@ -63,7 +63,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("ort", &["engine/onnx"]),
     ("espeak_ng", &["engine/espeak", "engine/spoken.rs"]),
     ("earshot", &["engine/vad.rs"]),
-    ("realfft", &["engine/diarize/"]),
+    ("realfft", &["engine/diarize/", "engine/turn/"]),
     ("roxmltree", &["speech/ssml.rs"]),
     ("reqwest", &["models/pull.rs", "net.rs", "cli/jobs.rs"]),
     ("rusqlite", &["jobs/embedded"]),

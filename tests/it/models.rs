@@ -96,6 +96,27 @@ async fn a_pulled_speaker_model_comes_before_the_built_in_one() {
     }
 }
 
+#[cfg(feature = "onnx")]
+#[tokio::test]
+async fn a_turn_model_is_used_when_it_is_there() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let app = TestApp::start_with(|config| config.data_dir = data.path().to_owned()).await.app;
+    assert!(app.models.turn_detector().await.expect("no model, no failure").is_none());
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/onnx");
+    let folder = data.path().join("models/smart-turn-v3");
+    std::fs::create_dir_all(&folder).expect("created");
+    std::fs::copy(fixtures.join("turn.onnx"), folder.join("smart-turn-v3.2-cpu.onnx")).expect("copied");
+    match app.models.turn_detector().await {
+        Ok(pool) => {
+            assert!(pool.is_some() && app.models.get("smart-turn").is_some_and(|info| info.loaded));
+            drop(pool);
+            app.models.sweep(std::time::Instant::now() + std::time::Duration::from_secs(100_000));
+            assert!(app.models.get("smart-turn").is_some_and(|info| !info.loaded));
+        }
+        Err(error) => assert!(error.message().contains("ONNX Runtime is not there"), "{error}"),
+    }
+}
+
 #[tokio::test]
 async fn an_unknown_model_is_not_found_anywhere() {
     let app = TestApp::start().await;

@@ -22,9 +22,9 @@ pub async fn get_model(State(app): State<App>, Path(id): Path<String>) -> Result
     Ok(Json(model(&info)))
 }
 
-/// No request names what tells speakers apart; in a list of models clients would offer it for transcription.
+/// No request names what tells speakers apart or whether they have finished; in a list of models clients would offer it for transcription.
 fn can_be_asked_for(info: &ModelInfo) -> bool {
-    info.task != ModelTask::Diarize
+    !matches!(info.task, ModelTask::Diarize | ModelTask::Turns)
 }
 
 /// OpenAI's four keys, and what the id resolves to on this box.
