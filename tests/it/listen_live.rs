@@ -250,6 +250,7 @@ async fn the_start_and_the_end_of_speech_are_told_to_those_who_ask() {
 async fn samples_are_heard_in_every_encoding() {
     let app = TestApp::start().await;
     let (samples, _) = samples_of(&app.speak(SENTENCE, "wav").await);
+    let seconds = samples.len() as f64 / 24_000.0;
     let linear32: Vec<u8> = samples.iter().flat_map(|sample| (i32::from(*sample) << 16).to_le_bytes()).collect();
     for (query, sound) in [
         ("encoding=linear32&sample_rate=24000", linear32),
@@ -257,8 +258,28 @@ async fn samples_are_heard_in_every_encoding() {
         ("encoding=alaw&sample_rate=8000", telephone(&app, "alaw").await),
     ] {
         let told = told(&app, &format!("{query}&punctuate=true"), &sound).await;
-        assert_eq!(heard(&told), SENTENCE, "{query}");
+        check(&told, seconds);
+        // Give or take a word: a telephone has no high sounds.
+        assert!(wrong_words(SENTENCE, &heard(&told)) <= 1, "{query}: {}", heard(&told));
     }
+}
+
+/// How many words have to be changed, left out or put in to make one text of the other.
+fn wrong_words(said: &str, heard: &str) -> usize {
+    let words = |text: &str| -> Vec<String> {
+        let bare = |word: &str| word.chars().filter(|c| c.is_alphanumeric() || *c == '\'').collect::<String>();
+        text.to_lowercase().split_whitespace().map(bare).collect()
+    };
+    let (said, heard) = (words(said), words(heard));
+    let mut row: Vec<usize> = (0..=heard.len()).collect();
+    for (index, word) in said.iter().enumerate() {
+        let mut before = std::mem::replace(&mut row[0], index + 1);
+        for (place, other) in heard.iter().enumerate() {
+            let best = (before + usize::from(word != other)).min(row[place] + 1).min(row[place + 1] + 1);
+            before = std::mem::replace(&mut row[place + 1], best);
+        }
+    }
+    row[heard.len()]
 }
 
 /// The sentence as a telephone has it.
@@ -277,6 +298,7 @@ async fn files_are_heard_while_they_come() {
         ("flac", "encoding=flac&sample_rate=24000"),
         ("opus", "encoding=ogg-opus"),
         ("opus", ""),
+        ("webm", ""),
         ("mp3", ""),
     ] {
         let file = app.speak(SENTENCE, format).await;
@@ -357,6 +379,27 @@ async fn two_voices_have_two_numbers() {
     assert_eq!(speakers, [0, 1, 0]);
 }
 
+/// Sentences that the built-in model knows.
+const SENTENCES: &str = include_str!("fixtures/demo-sentences.txt");
+
+#[tokio::test]
+async fn what_is_heard_live_is_what_is_heard_in_a_file() {
+    let app = TestApp::start().await;
+    let (mut wrong_live, mut wrong_in_files, mut words) = (0, 0, 0);
+    for sentence in SENTENCES.lines().step_by(2) {
+        let sound = [silence(3), spoken(&app, sentence).await, silence(5)].concat();
+        let live = heard(&told(&app, USUAL, &sound).await);
+        let file = app.post_body(&format!("/v1/listen?{LINEAR}&punctuate=true"), "audio/raw", sound).await;
+        let file: Value = file.json().await.expect("JSON");
+        let file = file["results"]["channels"][0]["alternatives"][0]["transcript"].as_str().expect("text").to_owned();
+        wrong_live += wrong_words(sentence, &live);
+        wrong_in_files += wrong_words(sentence, &file);
+        words += sentence.split(' ').count();
+    }
+    // Within a word in a hundred.
+    assert!(wrong_live <= wrong_in_files + words / 100, "{wrong_live} and {wrong_in_files} of {words} words are wrong");
+}
+
 #[tokio::test]
 async fn words_are_written_as_the_client_wants_them() {
     let app = TestApp::start().await;
@@ -414,6 +457,7 @@ async fn a_client_that_says_nothing_is_gone() {
     let app = TestApp::start_with(|config| config.realtime.idle_seconds = 0).await;
     let mut socket = open(&app, LINEAR).await;
     assert_eq!(socket.rest().await, (Vec::new(), 1011));
+    drop(socket);
     while app.app.sessions.available_permits() < app.app.config.realtime.sessions {
         tokio::task::yield_now().await;
     }

@@ -16,6 +16,7 @@ mod disconnects;
 mod elevenlabs;
 mod fake;
 mod fetch;
+mod flux;
 #[cfg(feature = "espeak")]
 mod hostile_text;
 mod isolation;

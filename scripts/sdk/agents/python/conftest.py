@@ -7,6 +7,7 @@ scripts/sdk/run starts the servers and says where they are:
 """
 
 import array
+import functools
 import io
 import os
 import re
@@ -49,3 +50,23 @@ def assert_says(samples, sample_rate, said=SENTENCE):
     # Give or take one word of a small model.
     missing = set(words(said)) - set(words(heard))
     assert len(missing) <= 1 and abs(len(words(heard)) - count) <= 1, f"said {said!r}, heard {heard!r}"
+
+
+RATE = 24_000
+
+
+@functools.cache
+def recorded(text=SENTENCE):
+    """What the server's own voice makes of `text`: mono samples of 16 bits at `RATE`."""
+    client = openai.OpenAI(base_url=f"{URL}/v1", api_key="unused", max_retries=0)
+    return client.audio.speech.create(model="tts-1", voice="alloy", input=text, response_format="pcm").content
+
+
+def silence(seconds):
+    return bytes(2 * int(seconds * RATE))
+
+
+def in_steps(samples, seconds=0.02):
+    """The samples in the frames in which a room hands them over."""
+    size = 2 * int(seconds * RATE)
+    return [samples[at : at + size] for at in range(0, len(samples), size)]
