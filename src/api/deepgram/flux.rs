@@ -116,7 +116,7 @@ impl Talk {
         settings.interim = Some(Duration::from_millis(app.config.realtime.interim_ms));
         settings.ending = thresholds.ending();
         let mut request = Request::new(settings.clone(), format);
-        request.tick = Some(UPDATE);
+        (request.tick, request.turns) = (Some(UPDATE), app.models.turn_detector().await?);
         let hearing = Hearing::new(request, &app.config.realtime);
         let turns = Turns::new(thresholds.eager_eot_threshold);
         let (sequence_id, goodbye) = (0, (1000, ""));
