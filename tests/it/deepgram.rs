@@ -291,7 +291,8 @@ async fn a_wrong_key_and_a_wrong_method_are_told_in_deepgrams_words() {
         let (status, _) = failure_of(with(key).await.expect("an answer")).await;
         assert_eq!(status, 400, "{key}: the key is good, the sound is not");
     }
-    let (status, body) = failure_of(app.get("/v1/listen").await).await;
+    let put = app.client.put(app.url.clone() + "/v1/listen").header("authorization", "Token right").send();
+    let (status, body) = failure_of(put.await.expect("an answer")).await;
     assert_eq!((status.as_u16(), &body["err_code"]), (405, &json!("METHOD_NOT_ALLOWED")));
 }
 

@@ -20,7 +20,7 @@ const HASHED_AT_ONCE: usize = 64 << 10;
 /// How soon to look again whether there is room for more sound.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// How long the last results may take when the sound has ended.
+/// How long each of the last results may take when the sound has ended.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why nothing has happened for as long as [`Hearing::idle`] has said.
@@ -50,10 +50,10 @@ pub struct Hearing {
     is_flushed: bool,
     /// When the session must end.
     end: Instant,
-    /// When the client last said something that counts.
+    /// When the client last said something that counts, or after the end of the sound was told something.
     active: Instant,
-    /// When the sound ended.
-    closed: Option<Instant>,
+    /// The sound has ended.
+    is_closed: bool,
 }
 
 impl Hearing {
@@ -70,13 +70,13 @@ impl Hearing {
             idle: Duration::from_secs(limits.idle_seconds),
             end: now + Duration::from_secs(limits.session_seconds),
             active: now,
-            closed: None,
+            is_closed: false,
         }
     }
 
     /// Adds sound, unless it has ended.
     pub fn hear(&mut self, sound: &[u8]) {
-        if self.closed.is_some() || sound.is_empty() {
+        if self.is_closed || sound.is_empty() {
             return;
         }
         (self.active, self.is_flushed) = (Instant::now(), false);
@@ -114,10 +114,10 @@ impl Hearing {
 
     /// Ends the sound. Its last events come, and [`Event::Over`] after them.
     pub fn close(&mut self) {
-        if self.closed.is_some() {
+        if self.is_closed {
             return;
         }
-        self.closed = Some(Instant::now());
+        (self.is_closed, self.active) = (true, Instant::now());
         if self.listener.take().is_none() {
             let over = Event::Over { duration: Duration::ZERO, channels: 1 };
             self.events = stream::iter([Ok(over)]).chain(stream::pending()).boxed();
@@ -136,10 +136,11 @@ impl Hearing {
                 tokio::task::yield_now().await;
             }
         }
-        match self.events.next().await {
-            Some(event) => event,
-            None => std::future::pending().await,
+        let Some(event) = self.events.next().await else { return std::future::pending().await };
+        if self.is_closed {
+            self.active = Instant::now();
         }
+        event
     }
 
     /// SHA-256 of all sound, in hexadecimal.
@@ -158,10 +159,10 @@ impl Hearing {
 
     /// How long nothing need happen from now on.
     pub fn idle(&self) -> Duration {
-        let until = match self.closed {
-            Some(closed) => closed + PATIENCE,
-            None if !self.has_room() => return LOOK_AGAIN,
-            None => self.end.min(self.active + self.idle),
+        let until = match self.is_closed {
+            true => self.active + PATIENCE,
+            false if !self.has_room() => return LOOK_AGAIN,
+            false => self.end.min(self.active + self.idle),
         };
         until.saturating_duration_since(Instant::now())
     }
@@ -169,7 +170,7 @@ impl Hearing {
     /// Nothing has happened for so long.
     pub fn overdue(&mut self) -> Overdue {
         let now = Instant::now();
-        if self.closed.is_some() {
+        if self.is_closed {
             return Overdue::Stuck;
         }
         if now >= self.end {

@@ -175,8 +175,8 @@ impl Conversation for Listening {
     async fn speak(&mut self) -> Speech {
         loop {
             match self.hearing.next().await {
-                Ok(Event::Over { duration, .. }) => {
-                    let metadata = self.teller.metadata(duration, &self.hearing.sha256());
+                Ok(Event::Over { duration, channels }) => {
+                    let metadata = self.teller.metadata(duration, channels, &self.hearing.sha256());
                     let (code, reason) = self.goodbye;
                     return Speech::Close(vec![json_message(&metadata)], code, reason);
                 }

@@ -6,6 +6,7 @@ use crate::engine::SPEECH_SAMPLE_RATE;
 use crate::engine::spoken::{silence, speak};
 use crate::error::{Error, Kind};
 use crate::speech::transcribe::tests::{demo_pool, scripted};
+use crate::transcript::Segment;
 use futures::StreamExt as _;
 
 fn pcm() -> LiveFormat {
@@ -106,23 +107,36 @@ async fn sentences_become_utterances_with_final_texts_that_tile_the_sound() {
     assert_eq!(order, ["started", "ended", "final", "started", "ended", "final", "final", "over"]);
 }
 
+/// An engine that hears a word in every 300 ms of sound, at once.
+fn prompt_engine() -> Arc<TranscriberPool> {
+    scripted(1, |audio, _, _| {
+        let length = Duration::from_millis(300);
+        let word = |number: u32| Word {
+            text: format!("word{number}"),
+            start: length * number,
+            end: length * (number + 1),
+            confidence: 1.0,
+            speaker: None,
+        };
+        let words: Vec<Word> = (0..(audio.duration().as_millis() / 300) as u32).map(word).collect();
+        let text = words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
+        let segment = Segment { text, end: audio.duration(), words, ..Segment::default() };
+        Ok(Transcript { segments: vec![segment], language: Some("en".into()), ..Transcript::default() })
+    })
+}
+
 #[tokio::test]
 async fn words_come_while_somebody_speaks_and_those_that_are_settled_stay() {
-    let request = Request::new(settings(Ending::Silence(Duration::from_millis(500))), pcm());
-    let events = events_in_time(request, &two_sentences()).await;
+    let settings = Settings { pool: prompt_engine(), ..settings(Ending::Silence(Duration::from_millis(500))) };
+    let events = events_in_time(Request::new(settings, pcm()), &two_sentences()).await;
     assert_tiled(&events);
     let mut settled_words: Vec<String> = Vec::new();
     let (mut interims, mut with_settled) = (0, 0);
     for event in &events {
         match event {
             Event::Interim { words, settled, .. } => {
-                let texts: Vec<String> = words.iter().map(|word| word.text.to_lowercase()).collect();
-                assert!(*settled >= settled_words.len(), "{events:#?}");
-                let kept = settled_words.iter().zip(&texts).all(|(one, other)| {
-                    one.trim_matches(|c: char| !c.is_alphanumeric())
-                        == other.trim_matches(|c: char| !c.is_alphanumeric())
-                });
-                assert!(kept, "{settled_words:?} became {texts:?}");
+                let texts: Vec<String> = words.iter().map(|word| word.text.clone()).collect();
+                assert!(*settled >= settled_words.len() && texts.starts_with(&settled_words), "{texts:?}");
                 settled_words = texts[..*settled].to_vec();
                 interims += 1;
                 with_settled += usize::from(*settled > 0);
@@ -131,7 +145,7 @@ async fn words_come_while_somebody_speaks_and_those_that_are_settled_stay() {
             _ => {}
         }
     }
-    assert!(interims >= 8 && with_settled >= 2, "{interims} interim results, {with_settled} with settled words");
+    assert!(interims >= 4 && with_settled >= 2, "{interims} interim results, {with_settled} with settled words");
 }
 
 #[tokio::test]
@@ -285,7 +299,7 @@ async fn nobody_saying_another_word_is_told_once() {
 }
 
 #[tokio::test]
-async fn a_guess_that_fails_is_left_out_and_a_text_that_fails_once_is_recognised_again() {
+async fn guesses_that_fail_are_left_out_and_a_text_that_fails_once_is_recognised_again() {
     let (failures, texts) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (failed, asked) = (failures.clone(), texts.clone());
     let pool = scripted(1, move |_, options, _| {
@@ -298,7 +312,7 @@ async fn a_guess_that_fails_is_left_out_and_a_text_that_fails_once_is_recognised
     let settings = Settings { pool, ..settings(Ending::Silence(Duration::from_millis(500))) };
     let events = events(Request::new(settings, pcm()), &two_sentences()).await;
     assert_eq!(finals(&events).len(), 3);
-    assert!(failures.load(Ordering::SeqCst) > 1 && texts.load(Ordering::SeqCst) > 2);
+    assert!(failures.load(Ordering::SeqCst) > 0 && texts.load(Ordering::SeqCst) > 2);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::models::registry::ModelInfo;
 use crate::speech::realtime::{Event, Why};
 use crate::transcript::{Segment, Transcript, Word};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 use uuid::Uuid;
@@ -23,16 +23,21 @@ pub struct Teller {
     wanted: Wanted,
     extra: BTreeMap<String, String>,
     vad_events: bool,
-    /// How many channels are told apart.
+    /// Whether channels are told apart.
+    is_apart: bool,
+    /// How many channels there are, as far as is known.
     channels: u32,
+    /// On these an utterance is over whose last result has not come.
+    ended: BTreeSet<u32>,
 }
 
 impl Teller {
     /// For the client that has `asked`.
     pub fn new(asked: Asked, request_id: Uuid) -> Self {
         let Asked { model, replacements, wanted, extra, vad_events, apart, .. } = asked;
-        let (created, channels) = (SystemTime::now(), apart.unwrap_or(1).into());
-        Self { request_id, created, model, replacements, wanted, extra, vad_events, channels }
+        let (created, ended) = (SystemTime::now(), BTreeSet::new());
+        let (is_apart, channels) = (apart.is_some(), apart.unwrap_or(1).into());
+        Self { request_id, created, model, replacements, wanted, extra, vad_events, is_apart, channels, ended }
     }
 
     /// The message about `event`, if there is one. What ends the session is not for this: [`Teller::metadata`].
@@ -52,6 +57,10 @@ impl Teller {
                 let last_word_end = seconds(last_word);
                 Some(json!({"type": "UtteranceEnd", "channel": self.index(channel), "last_word_end": last_word_end}))
             }
+            Event::Ended { channel, .. } => {
+                self.ended.insert(channel);
+                None
+            }
             _ => None,
         }
     }
@@ -65,9 +74,11 @@ impl Teller {
         let said = channel(&transcript, &self.wanted);
         let (start, end) = (seconds(span.start), seconds(span.end));
         let is_over = match why {
-            Some(Why::Silence | Why::Finished) => true,
-            Some(Why::Asked | Why::Closed) => !transcript.segments.is_empty(),
             Some(Why::Cut | Why::Nobody) | None => false,
+            Some(why) => {
+                let is_ended = self.ended.remove(&on) || !transcript.segments.is_empty();
+                is_ended || matches!(why, Why::Silence | Why::Finished)
+            }
         };
         let mut metadata = json!({
             "request_id": self.request_id,
@@ -90,8 +101,8 @@ impl Teller {
         })
     }
 
-    /// What is said last: about `duration` of sound with this digest.
-    pub fn metadata(&self, duration: Duration, sha256: &str) -> Value {
+    /// What is said last: about `duration` of sound with so many channels and this digest.
+    pub fn metadata(&self, duration: Duration, channels: u32, sha256: &str) -> Value {
         let id = uuid_of(self.model.model_id());
         let mut told = json!({
             "type": "Metadata",
@@ -100,7 +111,7 @@ impl Teller {
             "sha256": sha256,
             "created": timestamp(self.created),
             "duration": seconds(duration),
-            "channels": self.channels,
+            "channels": if self.is_apart { channels } else { 1 },
             "models": [id],
             "model_info": Map::from_iter([(id.to_string(), json!(ModelNamed::new(&self.model)))]),
         });
@@ -167,7 +178,9 @@ mod tests {
             wanted: Wanted { punctuate: true, ..Wanted::default() },
             extra: BTreeMap::new(),
             vad_events: false,
+            is_apart: false,
             channels: 1,
+            ended: BTreeSet::new(),
         };
         change(&mut teller);
         teller
@@ -222,8 +235,14 @@ mod tests {
             let told = said(&mut teller(|_| {}), &[("Yes.", 0, None)], why);
             assert_eq!((&told["speech_final"], &told["from_finalize"]), (&json!(over), &json!(asked)), "{why:?}");
         }
-        let nothing = said(&mut teller(|_| {}), &[], Why::Asked);
+        let mut teller = teller(|_| {});
+        let nothing = said(&mut teller, &[], Why::Asked);
         assert_eq!((&nothing["speech_final"], &nothing["from_finalize"]), (&json!(false), &json!(true)));
+        let ended = Event::Ended { channel: 0, at: ms(0), why: Why::Asked, confidence: 0.0 };
+        assert_eq!(teller.message(ended), None);
+        assert_eq!(said(&mut teller, &[], Why::Cut)["speech_final"], false);
+        assert_eq!(said(&mut teller, &[], Why::Asked)["speech_final"], true, "there was an utterance, without words");
+        assert_eq!(said(&mut teller, &[], Why::Asked)["speech_final"], false);
     }
 
     #[test]
@@ -248,10 +267,10 @@ mod tests {
     #[test]
     fn the_last_message_describes_the_sound() {
         let mut teller = teller(|_| {});
-        insta::assert_json_snapshot!(teller.metadata(ms(3_000), "00"));
+        insta::assert_json_snapshot!(teller.metadata(ms(3_000), 1, "00"));
         teller.wanted.tags = vec!["mine".into()];
         teller.extra = BTreeMap::from([("call".into(), "7".into())]);
-        let told = teller.metadata(ms(3_000), "00");
+        let told = teller.metadata(ms(3_000), 1, "00");
         assert_eq!((&told["tags"], &told["extra"]), (&json!(["mine"]), &json!({"call": "7"})));
         assert_eq!(said(&mut teller, &[], Why::Nobody)["metadata"]["extra"], json!({"call": "7"}));
     }
