@@ -3,6 +3,7 @@
 //! `live/samples.rs` reads samples without a header, `live/packets.rs` Opus without a container, and `live/pipe.rs` gives
 //! everything else to [`super::stream`], which wants to read and not to be given.
 
+mod converter;
 mod header;
 mod packets;
 mod pipe;
@@ -11,8 +12,8 @@ mod samples;
 use super::raw::{self, CHANNELS, RawFormat};
 use super::stream::Channel;
 use super::{mix_frames, sniff, tame};
-use crate::audio::resample::Resampler;
 use crate::error::{Error, Kind, Result};
+use converter::Converter;
 use header::{Header, HeaderReader};
 use packets::Packets;
 use pipe::Pipe;
@@ -98,8 +99,8 @@ impl LiveDecoder {
 
     /// Takes the next message. Appends to `out` what is ready, channel by channel: `out[0]` are samples of the first, or
     /// of the mix; `out` grows to as many channels as there are. All that can be decoded is ready when this returns, but
-    /// for what the resampler holds, which is at most some 50 ms. Computes for about a hundredth of the time that the
-    /// sound lasts: call it in a `step`, with a few kilobytes at a time.
+    /// for what the converter of the rate holds: 2 to 4 ms of sound, up to 100 ms for rates that are not usual. Computes for
+    /// about a hundredth of the time that the sound lasts: call it in a `step`, with a few kilobytes at a time.
     ///
     /// # Errors
     /// `InvalidAudio` for what cannot be decoded; the stream is then over, and whatever else comes is nothing.
@@ -196,14 +197,14 @@ struct Output {
     /// The rate of what comes in; it may change, as it does between the parts of a chained Ogg file.
     from: u32,
     /// One for each channel that goes out; none before the first sound.
-    resamplers: Vec<Resampler>,
+    converters: Vec<Converter>,
     /// Samples that may still come of the message.
     room: usize,
 }
 
 impl Output {
     fn new(apart: bool, sample_rate: u32) -> Self {
-        Self { apart, sample_rate, from: 0, resamplers: Vec::new(), room: MOST_AT_ONCE }
+        Self { apart, sample_rate, from: 0, converters: Vec::new(), room: MOST_AT_ONCE }
     }
 
     /// What a codec is to give.
@@ -213,7 +214,7 @@ impl Output {
 
     /// Gets ready for sound of this rate. The first decides how many channels go out.
     fn begin(&mut self, from: u32, channels: usize) -> Result<()> {
-        let channels = match (self.resamplers.len(), self.apart) {
+        let channels = match (self.converters.len(), self.apart) {
             (0, true) => channels,
             (0, false) => 1,
             (known, _) => known,
@@ -222,7 +223,7 @@ impl Output {
             let message = format!("{channels} channels are too many to listen to each: at most {}.", CHANNELS.end());
             return Err(Error::new(Kind::InvalidAudio, message));
         }
-        self.resamplers = (0..channels).map(|_| Resampler::new(from, self.sample_rate)).collect::<Result<_>>()?;
+        self.converters = (0..channels).map(|_| Converter::new(from, self.sample_rate)).collect::<Result<_>>()?;
         self.from = from;
         Ok(())
     }
@@ -245,7 +246,7 @@ impl Output {
         } else {
             let mut mix = Vec::new();
             mix_frames(&sound.samples, sound.channels, &mut mix);
-            self.resamplers[0].push(&mix, &mut out[0]);
+            self.converters[0].push(&mix, &mut out[0]);
         }
         Ok(())
     }
@@ -253,28 +254,28 @@ impl Output {
     /// Adds every channel to its own; one that is not in this part of the sound is silent there.
     fn add_each(&mut self, sound: &Sound, out: &mut [Vec<f32>]) {
         let frames = sound.samples.len() / sound.channels;
-        for (channel, (resampler, out)) in self.resamplers.iter_mut().zip(out).enumerate() {
+        for (channel, (converter, out)) in self.converters.iter_mut().zip(out).enumerate() {
             let plane: Vec<f32> = match channel < sound.channels {
                 true => sound.samples.iter().skip(channel).step_by(sound.channels).copied().collect(),
                 false => vec![0.0; frames],
             };
-            resampler.push(&plane, out);
+            converter.push(&plane, out);
         }
     }
 
     /// Makes `out` as many channels as there are, as far as they are known.
     fn make_room(&self, out: &mut Vec<Vec<f32>>) {
-        let channels = self.resamplers.len().max(1);
+        let channels = self.converters.len().max(1);
         if out.len() < channels {
             out.resize(channels, Vec::new());
         }
     }
 
-    /// Gives what the resamplers hold.
+    /// Gives what the converters hold.
     fn finish(&mut self, out: &mut Vec<Vec<f32>>) {
         self.make_room(out);
-        for (resampler, out) in self.resamplers.iter_mut().zip(out) {
-            resampler.finish(out);
+        for (converter, out) in self.converters.iter_mut().zip(out) {
+            converter.finish(out);
         }
     }
 }
