@@ -3,8 +3,8 @@
 use crate::config::Config;
 use crate::engine::Engines;
 use crate::error::{Error, Kind, Result};
-use crate::jobs::Jobs;
 use crate::jobs::webhook::Render;
+use crate::jobs::{Jobs, signature};
 use crate::models::registry::Registry;
 use crate::speech::lexicon::Lexicon;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub struct App {
     pub sessions: Arc<Semaphore>,
     /// How words are said that are not said as they are spelled.
     pub lexicon: Arc<Lexicon>,
+    /// What short-lived tokens are signed with, as long as this process lives.
+    pub token_key: Arc<[u8; signature::KEY]>,
     jobs: Option<Jobs>,
     state: Arc<watch::Sender<State>>,
 }
@@ -43,7 +45,7 @@ impl App {
     /// Builds everything `config` asks for; loads no model yet.
     ///
     /// # Errors
-    /// A broken catalog, data folder or lexicon.
+    /// A broken catalog, data folder or lexicon; `Internal` when the system gives no random bytes.
     pub fn new(config: Config, engines: Engines) -> Result<Self> {
         let voices = engines.voices();
         let models = Registry::new(&config, engines)?;
@@ -57,6 +59,7 @@ impl App {
             requests,
             sessions,
             lexicon: Arc::new(lexicon),
+            token_key: Arc::new(signature::new_key()?),
             jobs: None,
             state: Arc::new(watch::channel(State::Starting).0),
         })

@@ -1,11 +1,14 @@
-//! Who may come in: every way that real clients present a key, compared in constant time.
+//! Who may come in: every way that real clients present a key or a short-lived token, compared in constant time.
 
 use super::error::Rejection;
 use super::jobs::idempotency_key;
+use super::realtime::REALTIME;
+use super::tokens::{Scope, Token};
 use crate::app::App;
 use crate::config::Secret;
 use crate::error::{Error, Kind};
 use crate::jobs::Owner;
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::middleware::Next;
@@ -28,13 +31,28 @@ pub struct Client {
     pub owner: Owner,
     /// What makes a request that is sent twice one job.
     pub idempotency_key: Option<String>,
+    /// What they presented, when it was no key.
+    pub token: Option<Token>,
 }
 
 /// Lets a request pass when no key is set or when it presents one of them.
 pub async fn require_key(State(app): State<App>, mut request: Request, next: Next) -> Result<Response, Rejection> {
-    let owner = owner(&app, &request)?;
+    let (owner, token) = owner(&app, &request)?;
     let idempotency_key = idempotency_key(request.headers())?;
-    request.extensions_mut().insert(Client { owner, idempotency_key });
+    request.extensions_mut().insert(Client { owner, idempotency_key, token });
+    Ok(next.run(request).await)
+}
+
+/// Lets a request pass that presents a key, and none with a token: what it would get outlives that.
+pub async fn refuse_tokens(
+    Extension(client): Extension<Client>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Rejection> {
+    if client.token.is_some() {
+        let message = "A short-lived token is not enough for this: present the key.";
+        return Err(Error::new(Kind::Forbidden, message).with_code("scope_exceeded").into());
+    }
     Ok(next.run(request).await)
 }
 
@@ -47,18 +65,32 @@ pub async fn require_key_or_link(state: State<App>, request: Request, next: Next
     }
 }
 
-/// Whose request it is.
-fn owner(app: &App, request: &Request) -> Result<Owner, Rejection> {
+/// Whose request it is, and the token that says so.
+fn owner(app: &App, request: &Request) -> Result<(Owner, Option<Token>), Rejection> {
     let keys = &app.config.auth.keys;
-    if keys.is_empty() {
-        return Ok(Owner::everyone());
-    }
     let presented = presented_keys(request.headers(), request.uri().query());
+    if let Some(key) = presented.iter().find(|key| is_known(key, keys)) {
+        return Ok((Owner::of_key(key), None));
+    }
+    if let Some(token) = presented.iter().find_map(|key| Token::open(app, key).transpose()) {
+        return Ok(admitted(token?, request.uri().path())?);
+    }
+    if keys.is_empty() {
+        return Ok((Owner::everyone(), None));
+    }
     if presented.is_empty() {
         return Err(refused("You didn't provide an API key. Send it as `Authorization: Bearer YOUR_KEY`.").into());
     }
-    let known = presented.iter().find(|key| is_known(key, keys));
-    Ok(known.map(|key| Owner::of_key(key)).ok_or_else(|| refused("Incorrect API key provided."))?)
+    Err(refused("Incorrect API key provided.").into())
+}
+
+/// Lets a token in where it is good.
+fn admitted(token: Token, path: &str) -> Result<(Owner, Option<Token>), Error> {
+    if token.scope == Scope::Session && path != REALTIME {
+        let message = format!("A client secret opens sessions on {REALTIME} only.");
+        return Err(Error::new(Kind::Forbidden, message).with_code("scope_exceeded"));
+    }
+    Ok((token.owner(), Some(token)))
 }
 
 fn refused(message: &'static str) -> Error {

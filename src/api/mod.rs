@@ -18,9 +18,11 @@ mod languages;
 mod models;
 mod observe;
 mod openai;
+mod realtime;
 mod report;
 mod socket;
 pub mod sound;
+mod tokens;
 mod upload;
 mod webhooks;
 
@@ -77,8 +79,8 @@ pub fn router(app: App) -> Result<Router> {
         .route("/v1/jobs/{id}", get(jobs::get_job).delete(jobs::cancel_job))
         .route("/v1/jobs/{id}/cancel", post(jobs::cancel_job))
         .route("/v1/jobs/{id}/redeliver", post(jobs::redeliver_job))
-        .route("/v1/webhook-secret", get(webhooks::get_secret))
-        .route("/v1/webhook-secret/rotate", post(webhooks::rotate_secret))
+        .route(realtime::REALTIME, get(realtime::open_socket))
+        .merge(keys_only())
         .route_layer(from_fn_with_state(app.clone(), observe::limit_requests))
         .route_layer(from_fn_with_state(app.clone(), auth::require_key));
     let linked = Router::new()
@@ -98,6 +100,17 @@ pub fn router(app: App) -> Result<Router> {
         .layer(from_fn(cartesia::error::speak_cartesia))
         .layer(from_fn(observe::log_request)) // sees every answer, also those of the layers above
         .with_state(app))
+}
+
+/// The routes that give out what outlives a short-lived token, and so want a key.
+fn keys_only() -> Router<App> {
+    Router::new()
+        .route("/v1/webhook-secret", get(webhooks::get_secret))
+        .route("/v1/webhook-secret/rotate", post(webhooks::rotate_secret))
+        .route("/v1/realtime/client_secrets", post(openai::client_secrets::create_secret))
+        .route("/v1/realtime/transcription_sessions", post(openai::client_secrets::create_session))
+        .route(deepgram::GRANT, deepgram::grant::route())
+        .route_layer(from_fn(auth::refuse_tokens))
 }
 
 /// The routes of ElevenLabs' and Cartesia's clients.

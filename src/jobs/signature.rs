@@ -13,7 +13,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 /// The bytes of a key.
-const KEY: usize = 32;
+pub const KEY: usize = 32;
 
 /// In front of the secrets that people handle.
 const PREFIX: &str = "whsec_";
@@ -23,10 +23,14 @@ const PREFIX: &str = "whsec_";
 /// # Errors
 /// `Internal` when the system gives no random bytes.
 pub fn new_secret() -> Result<String> {
-    Ok(format!("{PREFIX}{}", STANDARD.encode(random()?)))
+    Ok(format!("{PREFIX}{}", STANDARD.encode(new_key()?)))
 }
 
-fn random() -> Result<[u8; KEY]> {
+/// A key that nobody else has.
+///
+/// # Errors
+/// `Internal` when the system gives no random bytes.
+pub fn new_key() -> Result<[u8; KEY]> {
     let mut bytes = [0; KEY];
     let filled = SystemRandom::new().fill(&mut bytes);
     filled.map_err(|_| Error::new(Kind::Internal, "the system has no random numbers"))?;
@@ -66,14 +70,14 @@ pub fn key_in(path: &Path) -> Result<Vec<u8>> {
         Ok(key) if key.len() == KEY => return Ok(key),
         _ => {}
     }
-    let (key, folder) = (random()?, path.parent().unwrap_or(path));
+    let (key, folder) = (new_key()?, path.parent().unwrap_or(path));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     file.write_all(&key).map_err(failed)?;
     file.persist(path).map_err(|e| failed(e.error))?;
     Ok(key.to_vec())
 }
 
-/// The signature of a link with this content.
+/// The signature of a link, or of something like it, with this content.
 pub fn sign_link(key: &[u8], content: &str) -> String {
     URL_SAFE_NO_PAD.encode(hmac_of(key, &[content.as_bytes()]))
 }

@@ -26,11 +26,13 @@ mod joins;
 mod listen_live;
 mod models;
 mod pull;
+mod realtime;
 mod server;
 mod socket;
 mod sound;
 mod speech;
 mod speech_times;
+mod tokens;
 mod transcription;
 mod transcription_fields;
 #[cfg(feature = "espeak")]

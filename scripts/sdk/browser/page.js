@@ -157,4 +157,77 @@ export const maySpeak = (base) =>
     () => false,
   );
 
-Object.assign(window, { playBeginning, playWhole, playAddress, playEvents, decode, maySpeak });
+const microphone = () =>
+  navigator.mediaDevices.getUserMedia({
+    audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
+  });
+
+const socketAt = (base, path, protocols) => new WebSocket(base.replace("http", "ws") + path, protocols);
+
+/** Hands on what a microphone hears, as it comes. */
+const worklet = `registerProcessor("tap", class extends AudioWorkletProcessor {
+  process([[samples]]) {
+    if (samples) this.port.postMessage(samples.slice());
+    return true;
+  }
+})`;
+
+function asBase64(samples) {
+  const bytes = new Uint8Array(Int16Array.from(samples, (sample) => Math.max(-1, Math.min(1, sample)) * 32767).buffer);
+  return btoa(String.fromCharCode(...bytes));
+}
+
+/** Streams the microphone as samples, as pages of OpenAI's users do; the events up to and with the first transcript. */
+export async function listenToSamples(base, secret) {
+  const stream = await microphone();
+  const socket = socketAt(base, "/v1/realtime?intent=transcription", ["realtime", `openai-insecure-api-key.${secret}`]);
+  const events = [];
+  await next(socket, "open");
+  const context = new AudioContext({ sampleRate: 24_000 });
+  await context.audioWorklet.addModule(URL.createObjectURL(new Blob([worklet], { type: "text/javascript" })));
+  const tap = new AudioWorkletNode(context, "tap");
+  tap.port.onmessage = ({ data }) =>
+    socket.send(JSON.stringify({ type: "input_audio_buffer.append", audio: asBase64(data) }));
+  context.createMediaStreamSource(stream).connect(tap);
+  await new Promise((resolve, reject) => {
+    socket.onclose = ({ code }) => reject(new Error(`closed with ${code}`));
+    socket.onmessage = ({ data }) => {
+      const event = JSON.parse(data);
+      events.push(event);
+      if (event.type.endsWith("input_audio_transcription.completed") || event.type === "error") resolve();
+    };
+  });
+  await context.close();
+  for (const track of stream.getTracks()) track.stop();
+  socket.onclose = null;
+  socket.close();
+  return { protocol: socket.protocol, events };
+}
+
+/** Records the microphone as WebM and streams that, as pages of Deepgram's users do; everything that is told of it. */
+export async function listenToRecorder(base, token) {
+  const stream = await microphone();
+  const socket = socketAt(base, "/v1/listen?model=nova-3&interim_results=true&endpointing=300", ["bearer", token]);
+  const messages = [];
+  await next(socket, "open");
+  const recorder = new MediaRecorder(stream, { mimeType: "audio/webm;codecs=opus" });
+  recorder.ondataavailable = ({ data }) => {
+    if (data.size && socket.readyState === WebSocket.OPEN) socket.send(data);
+  };
+  const closed = next(socket, "close");
+  socket.onmessage = ({ data }) => {
+    const message = JSON.parse(data);
+    messages.push(message);
+    if (message.speech_final && message.channel.alternatives[0].transcript && recorder.state === "recording") {
+      recorder.onstop = () => socket.send(JSON.stringify({ type: "CloseStream" }));
+      recorder.stop();
+    }
+  };
+  recorder.start(100);
+  const { code } = await closed;
+  for (const track of stream.getTracks()) track.stop();
+  return { protocol: socket.protocol, code, messages };
+}
+
+const forTests = { playBeginning, playWhole, playAddress, playEvents, decode, maySpeak, listenToSamples, listenToRecorder };
+Object.assign(window, forTests);

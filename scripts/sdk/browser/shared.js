@@ -1,8 +1,9 @@
-// A server of the tests' own, the site of a page that may call it, and a browser that shows the page.
+// A server of the tests' own, the site of a page that may call it, and a browser that shows the page. What the browser
+// hears is a recording that the server has made.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,8 +14,10 @@ import { chromium } from "playwright-core";
 
 const files = { "/": ["page.html", "text/html"], "/page.js": ["page.js", "text/javascript"] };
 
-/** Everything the tests need; `close` ends it. */
-export async function start() {
+const rate = 24_000;
+
+/** Everything the tests need; `close` ends it. The microphone hears `said`, if anything, from when it is switched on. */
+export async function start({ settings = {}, headers = {}, said } = {}) {
   const site = createServer();
   site.listen(0, "127.0.0.1");
   await once(site, "listening");
@@ -22,20 +25,55 @@ export async function start() {
   const server = await startServer({
     MYNAH_SERVER__CORS_ORIGINS: `http://127.0.0.1:${port}`,
     MYNAH_LIMITS__INPUT_CHARS: "1000000",
+    ...settings,
   });
+  const folder = await mkdtemp(join(tmpdir(), "mynah-microphone-"));
+  const microphone = join(folder, "said.wav");
+  if (said) await writeFile(microphone, await recording(server.url, headers, said));
   const relayed = [];
   site.on("request", (request, response) => answer(server.url, relayed, request, response));
   const browser = await chromium.launch({
     executablePath: process.env.SDK_CHROMIUM,
-    args: ["--autoplay-policy=no-user-gesture-required"],
+    args: [
+      "--autoplay-policy=no-user-gesture-required",
+      "--use-fake-ui-for-media-stream",
+      "--use-fake-device-for-media-stream",
+      ...(said ? [`--use-file-for-fake-audio-capture=${microphone}%noloop`] : []),
+    ],
   });
   const close = async () => {
     await browser.close();
     site.closeAllConnections();
     site.close();
     await server.close();
+    await rm(folder, { recursive: true });
   };
   return { port, url: server.url, relayed, browser, close };
+}
+
+/** A WAV file in which the server says `input` after a second of silence. */
+async function recording(url, headers, input) {
+  const answer = await fetch(`${url}/v1/audio/speech`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...headers },
+    body: JSON.stringify({ model: "tts-1", voice: "alloy", input, response_format: "pcm" }),
+  });
+  const silence = Buffer.alloc(2 * rate);
+  const samples = Buffer.concat([silence, Buffer.from(await answer.arrayBuffer()), silence]);
+  const header = Buffer.alloc(44);
+  header.write("RIFF");
+  header.writeUInt32LE(36 + samples.length, 4);
+  header.write("WAVEfmt ", 8);
+  header.writeUInt32LE(16, 16);
+  header.writeUInt16LE(1, 20);
+  header.writeUInt16LE(1, 22);
+  header.writeUInt32LE(rate, 24);
+  header.writeUInt32LE(2 * rate, 28);
+  header.writeUInt16LE(2, 32);
+  header.writeUInt16LE(16, 34);
+  header.write("data", 36);
+  header.writeUInt32LE(samples.length, 40);
+  return Buffer.concat([header, samples]);
 }
 
 async function startServer(settings) {

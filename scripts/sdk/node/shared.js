@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 
 // The packages of the generation under test.
-const newest = process.env.SDK_GENERATION === "newest";
+export const newest = process.env.SDK_GENERATION === "newest";
 const { default: OpenAI, toFile } = await import(newest ? "openai-7" : "openai");
 export const ai = await import(newest ? "ai-7" : "ai");
 export const { createOpenAI } = await import(newest ? "@ai-sdk/openai-4" : "@ai-sdk/openai");

@@ -1,6 +1,6 @@
 //! What Deepgram's clients see of a failure: its body and headers, on every answer of its routes, whoever refused.
 
-use super::{FLUX, LISTEN, SPEAK};
+use super::{FLUX, GRANT, LISTEN, SPEAK};
 use crate::api::error::{Failed, rephrase};
 use crate::api::observe;
 use crate::error::{Error, Kind};
@@ -20,7 +20,7 @@ pub struct RequestId(pub Uuid);
 
 /// Puts Deepgram's headers on the answers of its routes, and Deepgram's body on those that are failures.
 pub async fn speak_deepgram(mut request: Request, next: Next) -> Response {
-    if ![LISTEN, FLUX, SPEAK].contains(&request.uri().path()) {
+    if ![LISTEN, FLUX, GRANT, SPEAK].contains(&request.uri().path()) {
         return next.run(request).await;
     }
     let id = request_id(request.extensions().get());

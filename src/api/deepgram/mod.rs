@@ -3,6 +3,7 @@
 pub mod callback;
 pub mod error;
 pub mod flux;
+pub mod grant;
 mod hearing;
 pub mod listen;
 pub mod listen_live;
@@ -23,6 +24,9 @@ pub const LISTEN: &str = "/v1/listen";
 
 /// The route that tells a conversation in turns.
 pub const FLUX: &str = "/v2/listen";
+
+/// The route that gives out short-lived tokens.
+pub const GRANT: &str = "/v1/auth/grant";
 
 /// The route that speaks.
 pub const SPEAK: &str = "/v1/speak";

@@ -1,9 +1,11 @@
-//! OpenAI's dialect: `/v1/audio/*` and `/v1/models`. It translates; `speech` and `models` decide.
+//! OpenAI's dialect: `/v1/audio/*`, `/v1/realtime` and `/v1/models`. It translates; `speech` and `models` decide.
 
 mod chunking_strategy;
+pub mod client_secrets;
 mod instructions;
 mod known_speakers;
 pub mod models;
+pub mod realtime;
 mod speaker_names;
 pub mod speech;
 mod speech_events;

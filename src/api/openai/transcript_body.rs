@@ -236,9 +236,12 @@ pub fn logprob(token: &Token) -> Value {
 /// The codes of the languages that are written in a transcript, in the order in which they begin; `None` when they are
 /// not known.
 pub fn languages(transcript: &Transcript, wanted: &Wanted) -> Option<Value> {
-    if wanted.task == Task::Translate {
-        return None;
-    }
+    let codes = language_codes(transcript);
+    (wanted.task != Task::Translate && !codes.is_empty()).then_some(Value::Array(codes))
+}
+
+/// As [`languages`], of what was not translated; none when they are not known.
+pub fn language_codes(transcript: &Transcript) -> Vec<Value> {
     let mut codes: Vec<&str> = Vec::new();
     for code in transcript.segments.iter().filter_map(|segment| segment.language.as_deref()) {
         if !codes.contains(&code) {
@@ -248,7 +251,7 @@ pub fn languages(transcript: &Transcript, wanted: &Wanted) -> Option<Value> {
     if codes.is_empty() {
         codes.extend(transcript.language.as_deref());
     }
-    (!codes.is_empty()).then(|| codes.iter().map(|code| json!({"code": code})).collect())
+    codes.iter().map(|code| json!({"code": code})).collect()
 }
 
 fn task(task: Task) -> &'static str {

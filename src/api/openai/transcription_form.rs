@@ -20,7 +20,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 /// The most keywords, and the most characters in one.
-const KEYWORDS: (usize, usize) = (500, 200);
+pub const KEYWORDS: (usize, usize) = (500, 200);
 
 /// A form that has been understood.
 pub struct Asked {

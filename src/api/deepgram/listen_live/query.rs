@@ -56,7 +56,6 @@ const REFUSED: [&str; 16] = [
 pub enum Route {
     /// Deepgram's: sound of which nothing is said is a file, and a model that is unknown is a wrong parameter.
     Listen,
-    #[allow(dead_code, reason = "the gateway's route comes next")]
     /// The gateway's: sound of which nothing is said may be samples.
     Gateway,
 }
