@@ -36,6 +36,8 @@ pub struct Settings {
     pub interim: Option<Duration>,
     /// When an utterance is over.
     pub ending: Ending,
+    /// Tells by the sound whether speakers have finished, for [`Ending::Turn`]; without it the text has to do.
+    pub turns: Option<Arc<TurnDetectorPool>>,
     /// From this probability on somebody speaks, in `0..=1`.
     pub threshold: f32,
     /// So much sound before a voice belongs to it.
@@ -50,6 +52,7 @@ impl Settings {
             options,
             interim: Some(Duration::from_millis(250)),
             ending: Ending::Silence(Duration::from_millis(500)),
+            turns: None,
             threshold: 0.5,
             prefix: Duration::from_millis(300),
         }
@@ -84,8 +87,6 @@ pub struct Request {
     pub apart: bool,
     /// Tells who speaks.
     pub diarization: Option<Diarization>,
-    /// Tells whether speakers have finished, for [`Ending::Turn`].
-    pub turns: Option<Arc<TurnDetectorPool>>,
     /// So long after a word the client wants to know that nobody has said another.
     pub utterance_end: Option<Duration>,
     /// So often there is a final result without text while nobody speaks.
@@ -98,7 +99,7 @@ impl Request {
     /// All channels mixed, nobody told apart, no news of silence.
     pub fn new(settings: Settings, format: LiveFormat) -> Self {
         let (utterance_end, silence, tick) = (None, None, None);
-        Self { settings, format, apart: false, diarization: None, turns: None, utterance_end, silence, tick }
+        Self { settings, format, apart: false, diarization: None, utterance_end, silence, tick }
     }
 }
 

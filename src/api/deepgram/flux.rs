@@ -114,9 +114,9 @@ impl Talk {
         let defaults = &app.config.transcription;
         (settings.options.guard, settings.options.short_context) = (defaults.guard, defaults.short_context);
         settings.interim = Some(Duration::from_millis(app.config.realtime.interim_ms));
-        settings.ending = thresholds.ending();
+        (settings.ending, settings.turns) = (thresholds.ending(), app.models.turn_detector().await?);
         let mut request = Request::new(settings.clone(), format);
-        (request.tick, request.turns) = (Some(UPDATE), app.models.turn_detector().await?);
+        request.tick = Some(UPDATE);
         let hearing = Hearing::new(request, &app.config.realtime);
         let turns = Turns::new(thresholds.eager_eot_threshold);
         let (sequence_id, goodbye) = (0, (1000, ""));

@@ -8,6 +8,7 @@ mod session;
 mod text;
 
 pub use merge::merged;
+use session::TurnDetection;
 pub use session::{Dialect, Session};
 
 use crate::api::socket::{Conversation, Outbox, Speech, json_message};
@@ -15,7 +16,7 @@ use crate::api::sound::log_late;
 use crate::api::upload::decode_base64;
 use crate::app::App;
 use crate::audio::decode::live::LiveFormat;
-use crate::engine::TranscriberPool;
+use crate::engine::{TranscriberPool, TurnDetectorPool};
 use crate::error::{Error, Kind, Result};
 use crate::speech::realtime::{Event, Listener, Request, listen};
 use bytes::Bytes;
@@ -68,7 +69,7 @@ pub struct Talk {
 #[derive(Default)]
 struct Ear {
     /// The engine, once its model is loaded.
-    pool: Option<Loaded>,
+    loaded: Option<Loaded>,
     loading: Option<BoxFuture<'static, Result<Loaded>>>,
     /// Sound that waits for the engine.
     waiting: Vec<Bytes>,
@@ -76,8 +77,16 @@ struct Ear {
     events: Option<BoxStream<'static, Result<Event>>>,
 }
 
-/// The engine of a model, and the name that was asked for.
-type Loaded = (String, Arc<TranscriberPool>);
+/// What listens, and what it was loaded for.
+struct Loaded {
+    /// The name of the model that was asked for.
+    model: String,
+    pool: Arc<TranscriberPool>,
+    /// Whether turns were to be told by their meaning.
+    is_semantic: bool,
+    /// What then listens to how they sound, where it is installed.
+    turns: Option<Arc<TurnDetectorPool>>,
+}
 
 /// Whether the client wants sound to be forgotten.
 #[derive(PartialEq)]
@@ -185,18 +194,26 @@ impl Talk {
     /// Begins to listen, or listens as the settings are now, at once or when the model is loaded.
     fn prepare(&mut self) -> Result<()> {
         let model = self.session.model().to_owned();
-        if self.ear.pool.as_ref().is_some_and(|(known, _)| *known == model) {
+        let is_semantic = matches!(self.session.turns(), TurnDetection::Semantic(_));
+        let is_enough = |loaded: &Loaded| loaded.model == model && (loaded.is_semantic || !is_semantic);
+        if self.ear.loaded.as_ref().is_some_and(is_enough) {
             return self.attend();
         }
         let models = self.app.models.clone();
-        self.ear.loading = Some(async move { Ok((model.clone(), models.transcriber(&model).await?)) }.boxed());
+        let load = async move {
+            let turns = if is_semantic { models.turn_detector().await? } else { None };
+            let pool = models.transcriber(&model).await?;
+            Ok(Loaded { model, pool, is_semantic, turns })
+        };
+        self.ear.loading = Some(load.boxed());
         Ok(())
     }
 
     /// Listens as the settings are now.
     fn attend(&mut self) -> Result<()> {
-        let Some((_, pool)) = &self.ear.pool else { return Ok(()) };
-        let settings = self.session.settings(&self.app, pool.clone())?;
+        let Some(loaded) = &self.ear.loaded else { return Ok(()) };
+        let mut settings = self.session.settings(&self.app, loaded.pool.clone())?;
+        settings.turns = loaded.turns.clone();
         if let Some(listener) = &self.ear.listener {
             listener.change(settings);
             return Ok(());
@@ -244,7 +261,7 @@ impl Talk {
     fn loaded(&mut self, loaded: Result<Loaded>) -> Vec<Value> {
         self.ear.loading = None;
         let attended = loaded.and_then(|pool| {
-            self.ear.pool = Some(pool);
+            self.ear.loaded = Some(pool);
             self.attend()
         });
         match attended {

@@ -371,7 +371,7 @@ impl Session {
     /// Looks at a pause: needs what is said, and how it sounds, where something can tell.
     fn look(&mut self, channel: usize) {
         let mut look = Look::default();
-        if let Some(turns) = self.request.turns.clone() {
+        if let Some(turns) = self.request.settings.turns.clone() {
             let sound = self.lines[channel].ear.latest(LISTENED_TO);
             let finished = async move {
                 let finished = turns.run(Priority::Realtime, move |engine, cancel| engine.finished(&sound, cancel));
