@@ -182,3 +182,91 @@ impl Hearing {
         if now >= self.active + self.idle { Overdue::Silent } else { Overdue::Busy }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::Pcm;
+    use crate::audio::decode::live::LiveFormat;
+    use crate::audio::decode::raw::{RawEncoding, RawFormat};
+    use crate::engine::pool::{Pool, PoolOptions};
+    use crate::engine::{Cancel, TranscribeOptions, Transcriber};
+    use crate::transcript::Transcript;
+    use std::sync::Arc;
+
+    /// Hears nothing.
+    struct Deaf;
+
+    impl Transcriber for Deaf {
+        fn transcribe(&mut self, _: &Pcm, _: &TranscribeOptions, _: &Cancel<'_>) -> Result<Transcript> {
+            Ok(Transcript::default())
+        }
+    }
+
+    /// A connection on which nothing has happened for a minute, of the ten seconds that are allowed.
+    fn quiet() -> Hearing {
+        let options = PoolOptions { name: "deaf".into(), slots: 1, queue: 8, cores: None, threads: 1 };
+        let pool = Pool::start(options, || Ok(Box::new(Deaf) as Box<dyn Transcriber>));
+        let settings = Settings::new(Arc::new(pool.expect("it starts")), TranscribeOptions::default());
+        let format = RawFormat { encoding: RawEncoding::Linear16, sample_rate: 16_000, channels: 1 };
+        let request = Request::new(settings, LiveFormat::Raw(format));
+        let mut hearing = Hearing::new(request, &RealtimeConfig::default());
+        let minute = Duration::from_secs(60);
+        hearing.active = hearing.active.checked_sub(minute).expect("the machine has run for a minute");
+        hearing
+    }
+
+    #[test]
+    fn words_do_not_keep_a_connection_alive_that_never_had_sound() {
+        let mut hearing = quiet();
+        hearing.touch();
+        assert_eq!((hearing.idle(), hearing.overdue()), (Duration::ZERO, Overdue::Silent));
+        hearing.hear(&[]);
+        assert_eq!(hearing.overdue(), Overdue::Silent, "no sound is in an empty message");
+    }
+
+    #[tokio::test]
+    async fn sound_keeps_a_connection_alive_and_so_do_words_after_it() {
+        let mut hearing = quiet();
+        hearing.hear(&[0; 320]);
+        assert!(hearing.idle() > Duration::from_secs(9));
+        while hearing.waiting() > 0 {
+            let _ = futures::FutureExt::now_or_never(hearing.next());
+            tokio::task::yield_now().await;
+        }
+        let begun = hearing.active;
+        hearing.touch();
+        assert!(hearing.active > begun && hearing.overdue() == Overdue::Busy);
+    }
+
+    #[test]
+    fn a_client_is_not_silent_while_its_sound_waits() {
+        let mut hearing = quiet();
+        let then = hearing.active;
+        hearing.hear(&vec![0; MOST_WAITING]);
+        assert!(!hearing.has_room());
+        assert_eq!(hearing.idle(), LOOK_AGAIN);
+        hearing.active = then;
+        assert_eq!(hearing.overdue(), Overdue::Busy);
+    }
+
+    #[test]
+    fn a_session_ends_at_last_and_its_last_results_are_not_waited_for_without_end() {
+        let mut hearing = quiet();
+        hearing.end = Instant::now();
+        assert_eq!(hearing.overdue(), Overdue::Lasted);
+        hearing.close();
+        assert!(hearing.idle() > PATIENCE / 2);
+        assert_eq!(hearing.overdue(), Overdue::Stuck);
+    }
+
+    #[tokio::test]
+    async fn the_digest_is_that_of_all_sound() {
+        let mut hearing = quiet();
+        let sound: Vec<u8> = (0..3 * HASHED_AT_ONCE).map(|byte| byte as u8).collect();
+        sound.chunks(50_000).for_each(|part| hearing.hear(part));
+        hearing.close();
+        while !matches!(hearing.next().await.expect("it is heard"), Event::Over { .. }) {}
+        assert_eq!(hearing.sha256(), format!("{:x}", Sha256::digest(&sound)));
+    }
+}
