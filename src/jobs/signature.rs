@@ -1,4 +1,4 @@
-//! How deliveries and links are signed.
+//! How deliveries, links and short-lived tokens are signed.
 //!
 //! One delivery carries the signatures of three schemes, so that whatever a receiver verifies with is content: Standard
 //! Webhooks, the gateway's headers `aig-*`, and the header its client libraries look at.

@@ -182,14 +182,7 @@ export async function listenToSamples(base, secret) {
   const stream = await microphone();
   const socket = socketAt(base, "/v1/realtime?intent=transcription", ["realtime", `openai-insecure-api-key.${secret}`]);
   const events = [];
-  await next(socket, "open");
-  const context = new AudioContext({ sampleRate: 24_000 });
-  await context.audioWorklet.addModule(URL.createObjectURL(new Blob([worklet], { type: "text/javascript" })));
-  const tap = new AudioWorkletNode(context, "tap");
-  tap.port.onmessage = ({ data }) =>
-    socket.send(JSON.stringify({ type: "input_audio_buffer.append", audio: asBase64(data) }));
-  context.createMediaStreamSource(stream).connect(tap);
-  await new Promise((resolve, reject) => {
+  const transcribed = new Promise((resolve, reject) => {
     socket.onclose = ({ code }) => reject(new Error(`closed with ${code}`));
     socket.onmessage = ({ data }) => {
       const event = JSON.parse(data);
@@ -197,6 +190,14 @@ export async function listenToSamples(base, secret) {
       if (event.type.endsWith("input_audio_transcription.completed") || event.type === "error") resolve();
     };
   });
+  await next(socket, "open");
+  const context = new AudioContext({ sampleRate: 24_000 });
+  await context.audioWorklet.addModule(URL.createObjectURL(new Blob([worklet], { type: "text/javascript" })));
+  const tap = new AudioWorkletNode(context, "tap");
+  tap.port.onmessage = ({ data }) =>
+    socket.send(JSON.stringify({ type: "input_audio_buffer.append", audio: asBase64(data) }));
+  context.createMediaStreamSource(stream).connect(tap);
+  await transcribed;
   await context.close();
   for (const track of stream.getTracks()) track.stop();
   socket.onclose = null;

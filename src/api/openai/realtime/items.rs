@@ -127,9 +127,7 @@ impl Items {
         match event {
             Event::Started { at, .. } => self.started(how, self.offset + at),
             Event::Ended { at, why, .. } => self.ended(how, self.offset + at, why),
-            Event::Interim { span, words, settled, .. } => {
-                self.guessed(how, &words[..settled.min(words.len())], span.end)
-            }
+            Event::Interim { span, words, settled, .. } => self.guessed(how, &words[..settled.min(words.len())], &span),
             Event::Final { span, transcript, why, .. } => self.settled(how, transcript, &span, why),
             Event::Tick { at } => self.ticked(how, self.offset + at),
             _ => Vec::new(),
@@ -154,18 +152,14 @@ impl Items {
     }
 
     fn started(&mut self, how: Telling<'_>, at: Duration) -> Vec<Value> {
-        let mut item = Item::new(at);
-        let mut events = Vec::new();
-        if how.finds_turns() {
-            item.is_announced = true;
-            let told = json!({"audio_start_ms": milliseconds(at), "item_id": item.id});
-            events.push(event("input_audio_buffer.speech_started", told));
-        }
         // Without turns an item goes on from one utterance to the next.
-        if how.finds_turns() || self.open.is_none() {
-            self.open = Some(item);
+        if !how.finds_turns() {
+            return Vec::new();
         }
-        events
+        let item = Item { is_announced: true, ..Item::new(at) };
+        let told = json!({"audio_start_ms": milliseconds(at), "item_id": item.id});
+        self.open = Some(item);
+        vec![event("input_audio_buffer.speech_started", told)]
     }
 
     fn ended(&mut self, how: Telling<'_>, at: Duration, why: Why) -> Vec<Value> {
@@ -184,12 +178,15 @@ impl Items {
         events
     }
 
-    /// Words that stay as they are, in sound that has been listened to up to `heard`.
-    fn guessed(&mut self, how: Telling<'_>, words: &[Word], heard: Duration) -> Vec<Value> {
+    /// Words that stay as they are, in the sound of `span`.
+    fn guessed(&mut self, how: Telling<'_>, words: &[Word], span: &Range<Duration>) -> Vec<Value> {
         let Some(delay) = how.session.delay() else { return Vec::new() };
-        let due = words.iter().take_while(|word| word.end + delay <= heard);
+        let due = words.iter().take_while(|word| word.end + delay <= span.end);
         let text = join(due.map(|word| word.text.as_str()));
-        let Some(item) = self.speaking() else { return Vec::new() };
+        if text.is_empty() {
+            return Vec::new();
+        }
+        let item = self.speaking(span.start);
         let mut events = if item.kept.segments.is_empty() { Vec::new() } else { tell_kept(how, item) };
         let news = item.text.guess(&text);
         events.extend((!news.is_empty()).then(|| delta(item, &news, None)));
@@ -218,11 +215,8 @@ impl Items {
 
     /// A part of what is being said is final.
     fn grow(&mut self, how: Telling<'_>, transcript: Transcript, span: &Range<Duration>) -> Vec<Value> {
-        if !matches!(self.asked.front(), Some(Asked::Item(_))) && self.open.is_none() {
-            self.open = Some(Item::new(self.offset + span.start));
-        }
         let is_told = how.session.delay().is_some();
-        let Some(item) = self.speaking() else { return Vec::new() };
+        let item = self.speaking(span.start);
         item.kept.append(transcript);
         if is_told || item.is_committed { tell_kept(how, item) } else { Vec::new() }
     }
@@ -285,11 +279,11 @@ impl Items {
         events
     }
 
-    /// The item that is being said, or the first whose text is not there.
-    fn speaking(&mut self) -> Option<&mut Item> {
+    /// The first item that waits for its text, or the one that is being said: a new one, from `start` on, when none is.
+    fn speaking(&mut self, start: Duration) -> &mut Item {
         match self.asked.front_mut() {
-            Some(Asked::Item(item)) => Some(item),
-            _ => self.open.as_mut(),
+            Some(Asked::Item(item)) => item,
+            _ => self.open.get_or_insert_with(|| Item::new(self.offset + start)),
         }
     }
 
