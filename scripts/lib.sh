@@ -64,11 +64,14 @@ need_build_packages() {
     need_packages gcc=gcc g++=g++ make=make cmake=cmake curl=curl /etc/ssl/certs/ca-certificates.crt=ca-certificates
 }
 
-# What only the tests take: Python for its SDK, ffmpeg to make recordings in formats that the server reads but does not write.
+# What only the tests take: Python for its SDK, ffmpeg to make recordings in formats that the server reads but does not write,
+# NATS for fleets.
 need_test_packages() {
     need_packages python3=python3 ffmpeg=ffmpeg
     # On Debian, venv is a package of its own; ensurepip is what it brings.
     python3 -c 'import venv, ensurepip' 2>/dev/null || install_packages python3-venv
+    # A failure ends only the subshell: what takes NATS is left out then, and says so.
+    have nats-server || (install_packages nats-server) || say "there is no nats-server: what takes one is not tested"
 }
 
 # Leaves the path of a Chromium in $chromium: one that is here, or Debian's.

@@ -1,6 +1,6 @@
 //! The only wiring: configuration, models, jobs and shutdown, built once and cheap to clone.
 
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::engine::Engines;
 use crate::error::{Error, Kind, Result};
 use crate::jobs::webhook::Render;
@@ -100,18 +100,27 @@ impl App {
         });
     }
 
-    /// Works on jobs and pushes their results, as `render` writes them, until the server stops. Completes when what was
+    /// Works on jobs and pushes their results, as `render` writes them, each where it is this server's part, until it stops. Completes when what was
     /// not done has been given back.
     pub async fn run_jobs(self, render: Render) {
         let Some(jobs) = self.jobs.clone() else { return };
         let (stop, stopped) = watch::channel(false);
-        let work = jobs.clone().work(self.models.clone(), stopped.clone());
-        let deliver = jobs.deliver(render, stopped);
+        let role = self.config.server.role;
+        let work = async {
+            if role != Role::Gateway {
+                jobs.clone().work(self.models.clone(), stopped.clone()).await;
+            }
+        };
+        let others = async {
+            if role != Role::Worker {
+                tokio::join!(jobs.clone().deliver(render, stopped.clone()), jobs.sweep(stopped.clone()));
+            }
+        };
         let until = async {
             self.stopping().await;
             stop.send_replace(true);
         };
-        tokio::join!(work, deliver, until);
+        tokio::join!(work, others, until);
     }
 
     /// Tells everyone that the server stops.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub struct Config {
     /// Where models, caches and state live; empty means the user's data folder.
     pub data_dir: PathBuf,
-    /// Opens no outward socket at all.
+    /// Opens no outward socket at all, but the one to NATS where that keeps the jobs.
     pub offline: bool,
     /// Where and how to listen.
     pub server: ServerConfig,
@@ -45,6 +45,8 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
+    /// What this server does.
+    pub role: Role,
     /// The address to listen on. Any other than loopback needs a key, or `allow_no_key`.
     pub host: IpAddr,
     /// The port; 0 takes a free one.
@@ -60,6 +62,7 @@ pub struct ServerConfig {
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
+            role: Role::All,
             host: IpAddr::from([127, 0, 0, 1]),
             port: 8080,
             allow_no_key: false,
@@ -67,6 +70,19 @@ impl Default for ServerConfig {
             drain_seconds: 30,
         }
     }
+}
+
+/// What a server does. All but the first need jobs that a fleet shares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Everything.
+    #[default]
+    All,
+    /// Takes jobs in, answers questions about them and pushes their results; runs no model.
+    Gateway,
+    /// Works on jobs; answers nothing but how it is.
+    Worker,
 }
 
 /// Who may use the server.
@@ -271,9 +287,27 @@ pub struct SpeechConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct JobsConfig {
-    /// Where jobs, their recordings and their results are kept; empty means `jobs` in the data folder. One server a
-    /// folder.
+    /// What keeps the jobs.
+    pub store: StoreKind,
+    /// Where jobs, their recordings and their results are kept, or are on their way; empty means `jobs` in the data
+    /// folder. One server a folder.
     pub dir: PathBuf,
+    /// Where NATS is: addresses such as `nats://127.0.0.1:4222`, or with `tls://`.
+    pub nats_url: Vec<String>,
+    /// The user for NATS; empty means none.
+    pub nats_user: String,
+    /// The password of that user.
+    pub nats_password: Secret,
+    /// A file with the credentials for NATS.
+    pub nats_credentials: Option<PathBuf>,
+    /// A file with the certificates that those of NATS are checked against, beside the usual ones.
+    pub nats_ca: Option<PathBuf>,
+    /// Tells fleets apart that share a NATS: letters, digits, `-` and `_`.
+    pub nats_name: String,
+    /// How many servers of NATS keep a copy of everything: 1, 3 or 5. Taken when the first server of a fleet starts.
+    pub nats_replicas: usize,
+    /// How long a job stays with a worker that is not heard of, in seconds.
+    pub lease_seconds: u64,
     /// Jobs that are worked on at once; 0 takes as many as there are cores.
     pub workers: usize,
     /// Jobs that may wait; more get a 429.
@@ -295,7 +329,16 @@ pub struct JobsConfig {
 impl Default for JobsConfig {
     fn default() -> Self {
         Self {
+            store: StoreKind::Embedded,
             dir: PathBuf::new(),
+            nats_url: vec!["nats://127.0.0.1:4222".to_owned()],
+            nats_user: String::new(),
+            nats_password: Secret::new(""),
+            nats_credentials: None,
+            nats_ca: None,
+            nats_name: "mynah".to_owned(),
+            nats_replicas: 1,
+            lease_seconds: 60,
             workers: 0,
             queue: 100_000,
             disk_bytes: 64 << 30,
@@ -306,6 +349,17 @@ impl Default for JobsConfig {
             link_seconds: 24 * 3600,
         }
     }
+}
+
+/// What keeps the jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// A database and files on this machine.
+    #[default]
+    Embedded,
+    /// NATS JetStream, for a fleet.
+    Nats,
 }
 
 /// Results that are pushed.
@@ -428,6 +482,7 @@ impl Config {
             ("realtime.idle_seconds", self.realtime.idle_seconds),
             ("realtime.session_seconds", self.realtime.session_seconds),
             ("jobs.attempts", self.jobs.attempts.into()),
+            ("jobs.lease_seconds", self.jobs.lease_seconds),
             ("jobs.link_seconds", self.jobs.link_seconds),
             ("webhooks.timeout_seconds", self.webhooks.timeout_seconds),
         ] {
@@ -435,7 +490,30 @@ impl Config {
                 return Err(broken(format!("{key} must be at least 1")));
             }
         }
+        self.check_fleet()?;
         Ok(self)
+    }
+
+    /// Checks what a fleet needs.
+    fn check_fleet(&self) -> Result<()> {
+        let jobs = &self.jobs;
+        let is_name = |it: char| it.is_ascii_alphanumeric() || it == '-' || it == '_';
+        if jobs.nats_name.is_empty() || !jobs.nats_name.chars().all(is_name) {
+            return Err(broken("jobs.nats_name is of letters, digits, - and _".into()));
+        }
+        if ![1, 3, 5].contains(&jobs.nats_replicas) {
+            return Err(broken("jobs.nats_replicas is 1, 3 or 5".into()));
+        }
+        if jobs.nats_url.is_empty() {
+            return Err(broken("jobs.nats_url names no address".into()));
+        }
+        if jobs.nats_url.iter().any(|url| url.contains('@')) {
+            return Err(broken("jobs.nats_url holds a password: use jobs.nats_user and jobs.nats_password".into()));
+        }
+        if self.server.role != Role::All && jobs.store == StoreKind::Embedded {
+            return Err(broken("server.role can only be `all` while jobs.store is `embedded`".into()));
+        }
+        Ok(())
     }
 
     /// Where jobs are kept.
@@ -453,7 +531,9 @@ impl Config {
     /// # Errors
     /// `InvalidRequest` for an address other than loopback without a key.
     pub fn check_exposure(&self) -> Result<()> {
-        if self.server.host.is_loopback() || !self.auth.keys.is_empty() || self.server.allow_no_key {
+        // All that a worker tells is how it is.
+        let is_worker = self.server.role == Role::Worker;
+        if is_worker || self.server.host.is_loopback() || !self.auth.keys.is_empty() || self.server.allow_no_key {
             return Ok(());
         }
         Err(broken(format!(
@@ -473,6 +553,8 @@ fn secrets_kept(config: &Config) -> Result<toml::Table> {
         .map_err(|e| Error::internal("the configuration cannot be written as a table", e))?;
     let keys = config.auth.keys.iter().map(|key| toml::Value::String(key.0.clone())).collect();
     insert(&mut table, &["auth".to_owned(), "keys".to_owned()], toml::Value::Array(keys));
+    let password = toml::Value::String(config.jobs.nats_password.0.clone());
+    insert(&mut table, &["jobs".to_owned(), "nats_password".to_owned()], password);
     Ok(table)
 }
 
@@ -584,6 +666,30 @@ mod tests {
         assert!(config.check_exposure().is_err());
         config.auth.keys.push(Secret::new("k"));
         assert!(config.check_exposure().is_ok());
+    }
+
+    #[test]
+    fn a_fleet_says_where_its_jobs_are_and_hides_its_password() {
+        let load = |variables: &[(&str, &str)]| Config::load(None, environment(variables), Vec::new());
+        for (wrong, word) in [
+            (("MYNAH_SERVER__ROLE", "gateway"), "server.role"),
+            (("MYNAH_JOBS__NATS_URL", "nats://me:secret@nats:4222"), "jobs.nats_password"),
+            (("MYNAH_JOBS__NATS_NAME", "a.b"), "jobs.nats_name"),
+            (("MYNAH_JOBS__NATS_REPLICAS", "2"), "jobs.nats_replicas"),
+            (("MYNAH_JOBS__LEASE_SECONDS", "0"), "jobs.lease_seconds"),
+        ] {
+            let error = load(&[wrong]).expect_err("it is wrong");
+            assert!(error.message().contains(word), "{error}");
+        }
+        let good = [
+            ("MYNAH_JOBS__NATS_PASSWORD", "hunter2"),
+            ("MYNAH_JOBS__STORE", "nats"),
+            ("MYNAH_JOBS__NATS_URL", "nats://a:1,nats://b:2"),
+            ("MYNAH_SERVER__ROLE", "worker"),
+        ];
+        let config = load(&good).expect("it is right");
+        assert_eq!((config.jobs.nats_url.len(), config.jobs.nats_password.expose()), (2, "hunter2"));
+        assert!(!toml::to_string(&config).expect("a table").contains("hunter2"));
     }
 
     #[test]

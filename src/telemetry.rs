@@ -108,6 +108,30 @@ pub fn final_result(elapsed: Duration) {
     histogram!("mynah_final_seconds").record(elapsed.as_secs_f64());
 }
 
+/// The queue of jobs: how many wait and are worked on, and for how long the oldest has waited. A fleet has one queue, and
+/// each of its servers tells the same of it.
+pub fn backlog(waiting: u64, running: u64, oldest: Duration) {
+    gauge!("mynah_jobs_waiting").set(waiting as f64);
+    gauge!("mynah_jobs_running").set(running as f64);
+    gauge!("mynah_jobs_oldest_seconds").set(oldest.as_secs_f64());
+}
+
+/// From the moment that a job was handed in to that when it was claimed.
+pub fn job_waited(waited: Duration) {
+    histogram!("mynah_job_wait_seconds").record(waited.as_secs_f64());
+}
+
+/// A job that this server has brought to an end: `completed`, `failed` or `cancelled`, and how long the work on it took.
+pub fn job_finished(state: &'static str, elapsed: Duration) {
+    counter!("mynah_jobs_finished_total", "state" => state).increment(1);
+    histogram!("mynah_job_seconds", "state" => state).record(elapsed.as_secs_f64());
+}
+
+/// An attempt to push a result: `delivered`, `failed` or `given_up`.
+pub fn delivery(result: &'static str) {
+    counter!("mynah_deliveries_total", "result" => result).increment(1);
+}
+
 /// How many models are in memory.
 pub fn models_loaded(count: usize) {
     gauge!("mynah_models_loaded").set(count as f64);

@@ -32,7 +32,7 @@ pub async fn get_file(
     let owner = client.as_ref().map(|Extension(client)| &client.owner);
     if owner.is_none() {
         let (expires, signature) = (link.expires.unwrap_or(0), link.signature.as_deref().unwrap_or_default());
-        if !jobs.is_good_link(id, &name, expires, signature) {
+        if !jobs.is_good_link(id, &name, expires, signature).await? {
             return Err(Error::new(Kind::Forbidden, "This link is wrong or is not good any more.").into());
         }
     }

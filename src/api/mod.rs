@@ -27,6 +27,7 @@ mod upload;
 mod webhooks;
 
 use crate::app::App;
+use crate::config::Role;
 use crate::error::{Error, Kind, Result};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -86,9 +87,11 @@ pub fn router(app: App) -> Result<Router> {
     let linked = Router::new()
         .route("/v1/files/jobs/{id}/{name}", get(files::get_file))
         .route_layer(from_fn_with_state(app.clone(), auth::require_key_or_link));
-    Ok(open
-        .merge(guarded)
-        .merge(linked)
+    let routes = match app.config.server.role {
+        Role::All | Role::Gateway => open.merge(guarded).merge(linked),
+        Role::Worker => worker_routes(&app),
+    };
+    Ok(routes
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::disable()) // `upload` counts bytes itself and says how many were too many
@@ -111,6 +114,14 @@ fn keys_only() -> Router<App> {
         .route("/v1/realtime/transcription_sessions", post(openai::client_secrets::create_session))
         .route(deepgram::GRANT, deepgram::grant::route())
         .route_layer(from_fn(auth::refuse_tokens))
+}
+
+/// What a server answers that only works on jobs: how it is.
+fn worker_routes(app: &App) -> Router<App> {
+    let guarded = Router::new()
+        .route("/metrics", get(health::get_metrics))
+        .route_layer(from_fn_with_state(app.clone(), auth::require_key));
+    Router::new().route("/health", get(health::get_health)).route("/ready", get(health::get_ready)).merge(guarded)
 }
 
 /// The routes of ElevenLabs' and Cartesia's clients.

@@ -6,10 +6,10 @@
 mod database;
 mod schema;
 
-use super::files::{Files, no_room};
+use super::files::{Files, lock_folder, no_room};
 use super::{
-    Claim, DeliveryState, Input, Job, JobId, JobState, JobStore, Moment, NewJob, Outcome, Owner, Page, Submitted, Try,
-    Verdict, Where,
+    Able, Backlog, Claim, DeliveryState, Failure, Input, Job, JobId, JobState, JobStore, MOST_CRASHES, Moment, NewJob,
+    Outcome, Owner, Page, Submitted, Try, Verdict, Where, key_reused, lost, queue_full, signature,
 };
 use crate::audio::decode;
 use crate::config::JobsConfig;
@@ -24,11 +24,9 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
-
-/// A job that took the server down with it so often is not tried again.
-const MOST_CRASHES: u32 = 20;
 
 /// How long to wait at the most before looking for work, whatever else happens.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -41,6 +39,7 @@ pub struct Embedded {
     queue: u64,
     work: Notify,
     deliveries: Notify,
+    link_key: Arc<[u8]>,
     /// Held while this process uses the folder.
     _lock: File,
 }
@@ -53,7 +52,7 @@ impl Embedded {
     /// `Unavailable` when another process uses the folder or it cannot be used; `Internal` when the database is broken.
     pub fn open(folder: &Path, config: &JobsConfig, now: Moment) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(no_room)?;
-        let lock = lock(folder)?;
+        let lock = lock_folder(folder)?;
         let files = Files::open(folder, config.disk_bytes)?;
         let database = Database::open(&folder.join("jobs.db"), |connection| {
             schema::create(connection)?;
@@ -63,7 +62,8 @@ impl Embedded {
         files
             .clean(|id, is_result| known.get(&id).is_some_and(|state| (*state == JobState::Completed) == is_result))?;
         let (work, deliveries) = (Notify::new(), Notify::new());
-        Ok(Self { database, files, queue: config.queue, work, deliveries, _lock: lock })
+        let link_key = signature::key_in(&folder.join("link.key"))?.into();
+        Ok(Self { database, files, queue: config.queue, work, deliveries, link_key, _lock: lock })
     }
 
     /// Runs `work` where it may wait for the disk.
@@ -109,7 +109,7 @@ impl Embedded {
         if let Some(job) = self.earlier(&new).await? {
             return Ok(Submitted { job, is_new: false });
         }
-        self.check_queue().await?;
+        self.check_queue(now).await?;
         let (id, mut new) = (JobId::new(), new);
         if let Some(input) = new.input.take() {
             self.on_disk(move |files| files.put_input(id, input)).await?;
@@ -136,21 +136,17 @@ impl Embedded {
         let owner = new.owner.as_str().to_owned();
         let found = self.database.read(move |connection| schema::by_key(connection, &owner, &key)).await?;
         match found {
-            Some((known, _)) if known != digest => {
-                let message = "This Idempotency-Key has been used for another request.";
-                Err(Error::invalid("Idempotency-Key", message).with_code("idempotency_key_reused"))
-            }
+            Some((known, _)) if known != digest => Err(key_reused()),
             found => Ok(found.map(|(_, job)| job)),
         }
     }
 
-    async fn check_queue(&self) -> Result<()> {
+    async fn check_queue(&self, now: Moment) -> Result<()> {
         let waiting: u64 = self.database.read(schema::waiting).await?;
         if waiting < self.queue {
             return Ok(());
         }
-        let message = format!("{waiting} jobs wait already, which is as many as may (jobs.queue).");
-        Err(Error::new(Kind::Overloaded, message).with_retry_after(Duration::from_secs(30)))
+        Err(queue_full(&self.backlog(now).await?))
     }
 
     async fn end(&self, claim: Claim, verdict: Verdict, now: Moment) -> Result<bool> {
@@ -201,30 +197,13 @@ impl Embedded {
     }
 }
 
-fn lost() -> Error {
-    Error::new(Kind::Cancelled, "the job is no longer worked on here")
-}
-
-/// Only one process may use the folder: it would take the jobs of another for left behind.
-fn lock(folder: &Path) -> Result<File> {
-    let file = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(no_room)?;
-    file.try_lock().map_err(|e| {
-        let message = format!(
-            "another server uses the jobs in {}: stop it, or give this one a folder of its own (jobs.dir or --data-dir)",
-            folder.display()
-        );
-        Error::new(Kind::Unavailable, message).with_source(std::io::Error::from(e))
-    })?;
-    Ok(file)
-}
-
 /// Jobs that an earlier process was working on wait again, unless they are what took it down.
 fn put_back(connection: &Connection, now: Moment) -> rusqlite::Result<()> {
     connection.execute("UPDATE jobs SET crashes = crashes + 1 WHERE state = 1", [])?;
     let lost = "UPDATE jobs SET state = 3, finished = ?1, updated = ?1, error = ?2, \
                 hook_state = iif(hook_state = 0, 1, hook_state), hook_next = ?1, hook_since = ?1 \
                 WHERE state = 1 AND crashes >= ?3";
-    let error = r#"{"message":"The server stopped again and again while it worked on this.","is_callers":false}"#;
+    let error = serde_json::to_string(&Failure::of_crashes()).ok();
     connection.execute(lost, params![now.0, error, MOST_CRASHES])?;
     connection.execute("UPDATE jobs SET state = 0, run_at = ?1 WHERE state = 1", params![now.0])?;
     // Deliveries that were under way are due at once.
@@ -262,7 +241,16 @@ impl JobStore for Embedded {
         self.call_off(owner, id, now).boxed()
     }
 
-    fn claim(&self, lease: Duration, now: Moment) -> BoxFuture<'_, Result<Option<(Claim, Job)>>> {
+    fn backlog(&self, now: Moment) -> BoxFuture<'_, Result<Backlog>> {
+        self.database.read(move |connection| schema::backlog(connection, Backlog::begin(now))).boxed()
+    }
+
+    fn claim<'a>(
+        &'a self,
+        _able: Able<'a>,
+        lease: Duration,
+        now: Moment,
+    ) -> BoxFuture<'a, Result<Option<(Claim, Job)>>> {
         async move {
             let claim = move |connection: &Connection| schema::claim(connection, now, now.plus(lease));
             let job = self.database.write(claim).await?;
@@ -271,8 +259,13 @@ impl JobStore for Embedded {
         .boxed()
     }
 
-    fn work_arrived(&self) -> BoxFuture<'_, ()> {
+    fn work_arrived<'a>(&'a self, _able: Able<'a>) -> BoxFuture<'a, ()> {
         self.wait(&self.work, schema::next_work).boxed()
+    }
+
+    /// Only this process has the jobs, and it knows what it does to them.
+    fn taken_away(&self, _claim: Claim) -> BoxFuture<'_, ()> {
+        std::future::pending().boxed()
     }
 
     fn renew(&self, claim: Claim, lease: Duration, now: Moment) -> BoxFuture<'_, Result<bool>> {
@@ -392,6 +385,18 @@ impl JobStore for Embedded {
     fn secret<'a>(&'a self, owner: &'a Owner, fresh: String, replace: bool) -> BoxFuture<'a, Result<String>> {
         let owner = owner.as_str().to_owned();
         self.database.write(move |connection| schema::secret(connection, &owner, &fresh, replace)).boxed()
+    }
+
+    fn link_key(&self) -> Option<Arc<[u8]>> {
+        Some(self.link_key.clone())
+    }
+
+    fn reach(&self) -> BoxFuture<'_, Result<()>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn is_reachable(&self) -> bool {
+        true
     }
 
     fn sweep(&self, before: Moment) -> BoxFuture<'_, Result<usize>> {

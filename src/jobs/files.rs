@@ -221,14 +221,28 @@ fn read_lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>> {
     Ok(found)
 }
 
-fn full(limit: u64) -> Error {
+/// There is no room for more than `limit` bytes.
+pub(super) fn full(limit: u64) -> Error {
     let message = format!(
-        "The jobs of this server take all of the {} MiB that they may (jobs.disk_bytes): try again when some are done.",
+        "The jobs take all of the {} MiB that they may (jobs.disk_bytes): try again when some are done.",
         limit >> 20
     );
     Error::new(Kind::Unavailable, message)
         .with_code("storage_full")
         .with_retry_after(std::time::Duration::from_secs(60))
+}
+
+/// Only one process may use the folder: it would take the jobs of another for left behind.
+pub(super) fn lock_folder(folder: &Path) -> Result<File> {
+    let file = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(no_room)?;
+    file.try_lock().map_err(|e| {
+        let message = format!(
+            "another server uses the jobs in {}: stop it, or give this one a folder of its own (jobs.dir or --data-dir)",
+            folder.display()
+        );
+        Error::new(Kind::Unavailable, message).with_source(std::io::Error::from(e))
+    })?;
+    Ok(file)
 }
 
 /// A failure of the file system, which is most often a full disk.

@@ -32,6 +32,22 @@ impl JobId {
     pub fn uuid(self) -> Uuid {
         self.0
     }
+
+    /// When it was made up.
+    pub fn created(self) -> Moment {
+        // The first 48 bits of such a name are milliseconds.
+        Moment(u64::try_from(self.0.as_u128() >> 80).unwrap_or(u64::MAX))
+    }
+
+    /// In front of all others.
+    pub fn first() -> Self {
+        Self(Uuid::nil())
+    }
+
+    /// Behind all others.
+    pub fn last() -> Self {
+        Self(Uuid::max())
+    }
 }
 
 impl Default for JobId {
@@ -84,7 +100,7 @@ impl Owner {
 }
 
 /// A point in time, in milliseconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Moment(pub u64);
 
 impl Moment {
@@ -131,6 +147,54 @@ pub struct Work {
     pub raw: Option<RawFormat>,
     /// Where the recording is to be fetched; `None` when it was handed in.
     pub source: Option<Source>,
+}
+
+/// What a job needs of whoever works on it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Needs {
+    /// The model, as it was asked for.
+    pub model: String,
+    /// Whether voices are told apart.
+    pub voices: bool,
+}
+
+impl Needs {
+    /// What `work` needs.
+    pub fn of(work: &Work) -> Self {
+        Self { model: work.model.clone(), voices: work.voices.is_some() }
+    }
+}
+
+/// Says whether somebody has what a job needs.
+pub type Able<'a> = &'a (dyn Fn(&Needs) -> bool + Send + Sync);
+
+/// How long the queue is, and how fast it moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Jobs that wait.
+    pub waiting: u64,
+    /// Jobs that are worked on.
+    pub running: u64,
+    /// When the oldest of those that wait was handed in.
+    pub oldest: Option<Moment>,
+    /// How many were over within [`Backlog::LATELY`].
+    pub finished: u64,
+}
+
+impl Backlog {
+    /// How far one looks back for how fast the queue moves.
+    pub const LATELY: Duration = Duration::from_secs(300);
+
+    /// When that begins.
+    pub fn begin(now: Moment) -> Moment {
+        Moment(now.0.saturating_sub(Self::LATELY.as_millis() as u64))
+    }
+
+    /// How long the jobs that wait will take together, when it goes on as it went lately; `None` when nothing did.
+    pub fn wait(&self) -> Option<Duration> {
+        let each = Self::LATELY.as_secs_f64() / self.finished as f64;
+        (self.finished > 0).then(|| Duration::from_secs_f64((each * self.waiting as f64).min(1e9)))
+    }
 }
 
 /// Where a recording is to be fetched.
@@ -217,7 +281,7 @@ pub struct Submitted {
 }
 
 /// Where a job is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum JobState {
     /// For its turn.
     Waiting,
@@ -249,6 +313,14 @@ pub struct Failure {
     pub code: Option<String>,
     /// Whether the request or the recording is to blame, and not this server.
     pub is_callers: bool,
+}
+
+impl Failure {
+    /// That of a job that took down whoever worked on it, as often as may be.
+    pub fn of_crashes() -> Self {
+        let message = "The server stopped again and again while it worked on this.".to_owned();
+        Self { message, param: None, code: None, is_callers: false }
+    }
 }
 
 impl From<&Error> for Failure {
@@ -307,7 +379,7 @@ pub struct Delivery {
 }
 
 /// How far a delivery is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DeliveryState {
     /// The job is not over.
     NotDue,
@@ -393,6 +465,20 @@ mod tests {
             assert_eq!(wrong.parse::<JobId>().unwrap_err().kind(), Kind::NotFound, "{wrong}");
         }
         assert!(format!("job_{}", digits.to_uppercase()).parse::<JobId>().is_err());
+    }
+
+    #[test]
+    fn the_wait_follows_from_the_rate() {
+        let backlog = |waiting, finished| Backlog { waiting, running: 0, oldest: None, finished };
+        assert_eq!(backlog(100, 300).wait(), Some(Duration::from_secs(100)), "one was finished every second");
+        assert_eq!((backlog(100, 0).wait(), backlog(0, 1).wait()), (None, Some(Duration::ZERO)));
+    }
+
+    #[test]
+    fn a_name_says_when_it_was_made_up() {
+        let before = now();
+        let made_up = JobId::new().created();
+        assert!(before <= made_up && made_up <= now());
     }
 
     #[test]

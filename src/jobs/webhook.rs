@@ -4,6 +4,7 @@ use super::worker::back_off;
 use super::{DeliveryState, Job, JobState, Jobs, Message, Moment, Outcome, Try, now, signature};
 use crate::error::{Error, Result};
 use crate::net::Push;
+use crate::telemetry;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -67,6 +68,11 @@ impl Jobs {
         let earlier = delivery.tries.iter().filter(|tried| tried.at >= since.as_secs()).count();
         let (state, due) = self.next(tried.status, since, u32::try_from(earlier).unwrap_or(u32::MAX));
         let (id, status, error) = (job.id, tried.status, tried.error.clone());
+        telemetry::delivery(match state {
+            DeliveryState::Delivered => "delivered",
+            DeliveryState::GivenUp => "given_up",
+            DeliveryState::Due | DeliveryState::NotDue => "failed",
+        });
         tracing::info!(job.id = %id, status, error, arrived = state == DeliveryState::Delivered, "result pushed");
         if let Err(error) = self.store.tried(id, tried, state, due).await {
             tracing::error!(job.id = %id, %error, "what became of a delivery cannot be stored");

@@ -3,7 +3,9 @@
 //! What has been heard is kept piece by piece, so an interruption costs at most the pieces that were being recognised.
 //! Faults of this server are tried again after a while; what the caller is to blame for is not.
 
-use super::{Claim, Failure, Input, Job, JobId, Jobs, LEASE, Moment, Outcome, Source, Verdict, Where, Work, now};
+use super::{
+    Claim, Failure, Input, JOBS_AWAY, Job, JobId, Jobs, Moment, Needs, Outcome, Source, Verdict, Where, Work, now,
+};
 use crate::audio::decode::{self, Decoder, raw};
 use crate::engine::TranscriberPool;
 use crate::engine::pool::Priority;
@@ -15,6 +17,7 @@ use crate::speech::complete::check_complete;
 use crate::speech::speakers::{Diarization, KnownSpeaker};
 use crate::speech::step;
 use crate::speech::transcribe::{Heard, Notes, Progress, Request, transcribe_all};
+use crate::telemetry;
 use crate::transcript::{Segment, Transcript};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
@@ -25,7 +28,7 @@ use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
 use tokio::sync::{oneshot, watch};
 
@@ -60,16 +63,18 @@ impl Jobs {
             let worker = Worker { jobs: self.clone(), models: models.clone(), stop: stop.clone() };
             tokio::spawn(worker.run())
         });
-        let workers = join_all(workers.collect::<Vec<_>>());
-        tokio::select! {
-            _ = workers => {}
-            () = self.sweep() => {}
-        }
+        join_all(workers.collect::<Vec<_>>()).await;
     }
 
-    /// Deletes what has been kept long enough, now and then, for ever.
-    async fn sweep(&self) {
-        loop {
+    /// How long a claim holds unless it is renewed.
+    fn lease(&self) -> Duration {
+        Duration::from_secs(self.config.jobs.lease_seconds)
+    }
+
+    /// Deletes what has been kept long enough, now and then, until `stop` says true.
+    pub async fn sweep(&self, mut stop: watch::Receiver<bool>) {
+        let every = SWEEP_EVERY.min(self.lease() * 10);
+        while !*stop.borrow() {
             let kept = Duration::from_secs(self.config.jobs.keep_hours.saturating_mul(3600));
             let before = now().0.saturating_sub(u64::try_from(kept.as_millis()).unwrap_or(u64::MAX));
             match self.store.sweep(Moment(before)).await {
@@ -77,7 +82,8 @@ impl Jobs {
                 Ok(count) => tracing::info!(count, "jobs deleted that were over for as long as they are kept"),
                 Err(error) => tracing::error!(%error, "old jobs cannot be deleted"),
             }
-            tokio::time::sleep(SWEEP_EVERY).await;
+            // Ends early when the server stops.
+            let _ = tokio::time::timeout(every, stop.wait_for(|stop| *stop)).await;
         }
     }
 }
@@ -91,9 +97,10 @@ struct Worker {
 
 impl Worker {
     async fn run(mut self) {
-        let mut stopping = self.stop.clone();
+        let (mut stopping, models, lease) = (self.stop.clone(), self.models.clone(), self.jobs.lease());
+        let able = |needs: &Needs| models.can_transcribe(&needs.model, needs.voices);
         while !*self.stop.borrow() {
-            match self.jobs.store.claim(LEASE, now()).await {
+            match self.jobs.store.claim(&able, lease, now()).await {
                 Ok(Some((claim, job))) => {
                     if self.attempt(claim, job).await.is_break() {
                         return;
@@ -102,7 +109,7 @@ impl Worker {
                 Ok(None) => {
                     tokio::select! {
                         _ = stopping.wait_for(|stop| *stop) => return,
-                        () = self.jobs.store.work_arrived() => {}
+                        () = self.jobs.store.work_arrived(&able) => {}
                     }
                 }
                 Err(error) => {
@@ -115,7 +122,8 @@ impl Worker {
 
     /// Works on a job until it is done, wanted no more, or the server stops, which breaks.
     async fn attempt(&mut self, claim: Claim, job: Job) -> ControlFlow<()> {
-        let (stop, stopped) = oneshot::channel();
+        let (begun, (stop, stopped)) = (Instant::now(), oneshot::channel());
+        telemetry::job_waited(Duration::from_millis(now().0.saturating_sub(job.created.0)));
         self.jobs.lock_running().insert(claim.id, stop);
         let (jobs, mut stopping) = (self.jobs.clone(), self.stop.clone());
         let end = tokio::select! {
@@ -125,22 +133,31 @@ impl Worker {
             _ = stopping.wait_for(|stop| *stop) => End::Stopped,
             _ = stopped => End::Lost,
             () = hold(&jobs, claim) => End::Lost,
+            () = jobs.store.taken_away(claim) => End::Lost,
         };
         self.jobs.lock_running().remove(&claim.id);
         let next = if let End::Stopped = end { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-        if let Err(error) = self.settle(claim, &job, end).await {
+        match self.settle(claim, &job, end).await {
+            Ok(Some(state)) => telemetry::job_finished(state, begun.elapsed()),
+            Ok(None) => {}
             // The lease runs out, and the job is done again.
-            tracing::error!(job.id = %claim.id, %error, "what became of a job cannot be stored");
+            Err(error) => tracing::error!(job.id = %claim.id, %error, "what became of a job cannot be stored"),
         }
         next
     }
 
-    async fn settle(&self, claim: Claim, job: &Job, end: End) -> Result<()> {
+    /// Stores what became of a job, and says what that is if it is over by that.
+    async fn settle(&self, claim: Claim, job: &Job, end: End) -> Result<Option<&'static str>> {
         let (store, settings) = (&self.jobs.store, &self.jobs.config.jobs);
         let verdict = match end {
-            End::Lost => return Ok(()),
-            End::Stopped => return store.give_back(claim, now()).await.map(|_| ()),
+            End::Lost => return Ok(None),
+            End::Stopped => return store.give_back(claim, now()).await.map(|_| None),
             End::Done(Ok(outcome)) => Verdict::Completed(Box::new(outcome)),
+            // Neither the job nor the work on it is to blame, so it does not count.
+            End::Done(Err(error)) if error.code() == Some(JOBS_AWAY) => {
+                tracing::warn!(job.id = %claim.id, %error, "the jobs could not be reached in the middle of one");
+                return store.give_back(claim, now()).await.map(|_| None);
+            }
             End::Done(Err(error)) if !may_pass(&error) || job.failures + 1 >= settings.attempts => {
                 tracing::info!(job.id = %claim.id, %error, "job failed");
                 Verdict::Failed(Failure::from(&error))
@@ -149,10 +166,11 @@ impl Worker {
                 let wait = back_off(Duration::from_secs(settings.retry_seconds), job.failures, LONGEST_WAIT);
                 let wait_ms = wait.as_millis() as u64;
                 tracing::warn!(job.id = %claim.id, %error, wait_ms, "job failed, and is tried again");
-                return store.retry(claim, now().plus(wait), now()).await.map(|_| ());
+                return store.retry(claim, now().plus(wait), now()).await.map(|_| None);
             }
         };
-        store.finish(claim, verdict, now()).await.map(|_| ())
+        let state = if matches!(verdict, Verdict::Completed(_)) { "completed" } else { "failed" };
+        Ok(store.finish(claim, verdict, now()).await?.then_some(state))
     }
 
     async fn transcribe(&self, claim: Claim, work: &Work) -> Result<Outcome> {
@@ -203,9 +221,10 @@ pub(super) fn back_off(first: Duration, failures: u32, longest: Duration) -> Dur
 
 /// Renews a claim, and completes when that is no longer possible.
 async fn hold(jobs: &Jobs, claim: Claim) {
+    let lease = jobs.lease();
     loop {
-        tokio::time::sleep(LEASE / 3).await;
-        match jobs.store.renew(claim, LEASE, now()).await {
+        tokio::time::sleep(lease / 3).await;
+        match jobs.store.renew(claim, lease, now()).await {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => tracing::warn!(job.id = %claim.id, %error, "a claim could not be renewed"),

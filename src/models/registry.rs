@@ -10,7 +10,7 @@ use super::memory::check_memory;
 use super::piper_voices;
 use super::voices::VoicesRead;
 use crate::audio::Pcm;
-use crate::config::{Config, EngineConfig};
+use crate::config::{Config, EngineConfig, Role};
 use crate::engine::pool::{Cores, Pool, PoolOptions, Priority};
 use crate::engine::{
     Diarizer, DiarizerPool, Engines, Factory, Load, Loader, SPEECH_SAMPLE_RATE, SpeakOptions, Synthesizer,
@@ -186,7 +186,26 @@ impl Registry {
     /// `NotFound` (param `model`, code `model_not_found`) for a model that is unknown or not installed,
     /// `InvalidRequest` for one that does something else, `Unavailable` when this build lacks its engine.
     pub fn resolve(&self, id: &str, task: ModelTask) -> Result<ModelInfo> {
+        if self.inner.config.server.role == Role::Gateway && task == ModelTask::Transcribe {
+            return self.known(id, task);
+        }
         Ok(self.describe_as(id, &self.find(id, task)?.model))
+    }
+
+    /// The model behind `id`, installed or not: for a server that leaves the work to others, who may have it.
+    fn known(&self, id: &str, task: ModelTask) -> Result<ModelInfo> {
+        let known = self.get(id).ok_or_else(|| unknown(id))?;
+        if known.task == task { Ok(known) } else { Err(wrong_task(id, known.task, task)) }
+    }
+
+    /// Fails on a server that runs no models.
+    fn check_role(&self) -> Result<()> {
+        if self.inner.config.server.role != Role::Gateway {
+            return Ok(());
+        }
+        let message = "This server is the gateway of a fleet: it takes in jobs (`async`, `webhook_url` or `callback`) \
+                       for others to work on, and does nothing at once.";
+        Err(Error::new(Kind::Unavailable, message).with_code("gateway"))
     }
 
     /// What is known about `model`, which was asked for as `id`.
@@ -200,6 +219,12 @@ impl Registry {
         }
     }
 
+    /// Whether this server can transcribe with `id`, and tell voices apart where that is wanted.
+    pub fn can_transcribe(&self, id: &str, voices: bool) -> bool {
+        let has = |id, task| self.find(id, task).is_ok();
+        has(id, ModelTask::Transcribe) && (!voices || has(DIARIZER, ModelTask::Diarize))
+    }
+
     /// The threads that transcribe with `id`, loaded if need be.
     ///
     /// # Errors
@@ -208,6 +233,7 @@ impl Registry {
     /// # Cancel safety
     /// Dropping the future leaves a running load to those who come later.
     pub async fn transcriber(&self, id: &str) -> Result<Arc<TranscriberPool>> {
+        self.check_role()?;
         let Found { model, weights } = self.find(id, ModelTask::Transcribe)?;
         let (inner, loading) = (self.inner.clone(), model.clone());
         let load = || async move {
@@ -227,6 +253,7 @@ impl Registry {
     /// # Cancel safety
     /// Dropping the future leaves a running load to those who come later.
     pub async fn synthesizer(&self, id: &str) -> Result<Arc<SynthesizerPool>> {
+        self.check_role()?;
         let Found { model, weights } = self.find(id, ModelTask::Speak)?;
         let (inner, loading, voice) = (self.inner.clone(), model.clone(), self.default_voice_of(&model));
         let load = || async move {
@@ -250,6 +277,7 @@ impl Registry {
     }
 
     async fn diarizer_called(&self, id: &str) -> Result<Arc<DiarizerPool>> {
+        self.check_role()?;
         let Found { model, weights } = self.find(id, ModelTask::Diarize)?;
         let (inner, loading) = (self.inner.clone(), model.clone());
         let load = || async move {
@@ -276,6 +304,7 @@ impl Registry {
     }
 
     async fn turn_detector_called(&self, id: &str) -> Result<Arc<TurnDetectorPool>> {
+        self.check_role()?;
         let Found { model, weights } = self.find(id, ModelTask::Turns)?;
         let (inner, loading) = (self.inner.clone(), model.clone());
         let load = || async move {
@@ -289,6 +318,9 @@ impl Registry {
 
     /// Loads the pinned models. One that cannot be loaded is logged and tried again when it is first asked for.
     pub async fn load_pinned(&self) {
+        if self.check_role().is_err() {
+            return;
+        }
         for id in &self.inner.config.models.pinned {
             let loaded = match self.get(id).map(|info| info.task) {
                 Some(ModelTask::Transcribe) => self.transcriber(id).await.map(drop),
@@ -364,8 +396,7 @@ impl Registry {
     fn find(&self, id: &str, task: ModelTask) -> Result<Found> {
         let model = self.installed(id)?;
         if model.task != task {
-            let message = format!("The model '{id}' is for {}, not for {}.", model.task.describe(), task.describe());
-            return Err(Error::invalid("model", message));
+            return Err(wrong_task(id, model.task, task));
         }
         self.inner.check_engine(&model)?;
         let weights = self.inner.folder.weights(&model).ok_or_else(|| not_installed(id, &model))?;
@@ -534,6 +565,11 @@ async fn say_a_word(pool: &SynthesizerPool, voice: String) -> Result<()> {
 pub fn unknown(id: &str) -> Error {
     let message = format!("Unknown model '{id}'. GET /v1/models lists what this server has.");
     Error::new(Kind::NotFound, message).with_param("model").with_code("model_not_found")
+}
+
+fn wrong_task(id: &str, has: ModelTask, wanted: ModelTask) -> Error {
+    let message = format!("The model '{id}' is for {}, not for {}.", has.describe(), wanted.describe());
+    Error::invalid("model", message)
 }
 
 pub(super) fn not_installed(id: &str, model: &Model) -> Error {

@@ -67,6 +67,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("roxmltree", &["speech/ssml.rs"]),
     ("reqwest", &["models/pull.rs", "net.rs", "cli/jobs.rs"]),
     ("rusqlite", &["jobs/embedded"]),
+    ("async_nats", &["jobs/nats/connection.rs", "jobs/nats/follower.rs"]),
     ("axum", &["api/"]),
     ("tower_http", &["api/"]),
     ("clap", &["cli/", "main.rs"]),

@@ -1,6 +1,8 @@
 //! Work that is handed in and answered later.
 
 mod conformance;
+#[cfg(feature = "nats")]
+mod fleet;
 
 use crate::app::{Form, TestApp, error_of};
 use axum::Router;

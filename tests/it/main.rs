@@ -25,6 +25,8 @@ mod jobs;
 mod joins;
 mod listen_live;
 mod models;
+#[cfg(feature = "nats")]
+mod nats;
 mod pull;
 mod realtime;
 mod server;

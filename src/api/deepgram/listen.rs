@@ -75,7 +75,7 @@ async fn call_back(
         true => (Some(jobs::Source { address: address(request).await?, is_url: true }), None),
         false => (None, Some(receive(app, request).await?)),
     };
-    let done = job(app, &asked).await?;
+    let done = settings(app, &asked);
     let work = Work {
         model: asked.model.id.clone(),
         options: done.options,
@@ -103,14 +103,20 @@ fn answered_id(job: &jobs::Job) -> Option<Uuid> {
 
 /// What is to be done: the query says it, and the settings what the query has no words for.
 async fn job(app: &App, asked: &Asked) -> Result<Request> {
-    let mut request = Request::new(asked.options.clone(), Priority::Interactive);
-    let defaults = &app.config.transcription;
-    request.stages = Stages { cut: defaults.vad, audit: defaults.audit };
-    (request.options.guard, request.options.short_context) = (defaults.guard, defaults.short_context);
+    let mut request = settings(app, asked);
     if asked.diarize {
         request.diarization = Some(Diarization { pool: app.models.diarizer().await?, known: Vec::new(), count: None });
     }
     Ok(request)
+}
+
+/// What is to be done, except telling voices apart, which takes a model.
+fn settings(app: &App, asked: &Asked) -> Request {
+    let mut request = Request::new(asked.options.clone(), Priority::Interactive);
+    let defaults = &app.config.transcription;
+    request.stages = Stages { cut: defaults.vad, audit: defaults.audit };
+    (request.options.guard, request.options.short_context) = (defaults.guard, defaults.short_context);
+    request
 }
 
 /// The body: the recording itself, or where it is. Only `application/json` says that it is the latter, because clients

@@ -1,7 +1,9 @@
 //! The tables, and every statement on them that is longer than a line.
 
 use crate::error::{Error, Result};
-use crate::jobs::{Claim, Delivery, DeliveryState, Failure, Job, JobId, JobState, Moment, NewJob, Owner, Page, Try};
+use crate::jobs::{
+    Backlog, Claim, Delivery, DeliveryState, Failure, Job, JobId, JobState, Moment, NewJob, Owner, Page, Try,
+};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, params};
 
@@ -200,6 +202,19 @@ pub(super) fn list(connection: &Connection, owner: &str, page: Page) -> rusqlite
 pub(super) fn waiting(connection: &Connection) -> rusqlite::Result<u64> {
     let sql = "SELECT coalesce(sum(count), 0) FROM waiting";
     connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
+}
+
+/// How long the queue is, and how many jobs were over since `since`.
+pub(super) fn backlog(connection: &Connection, since: Moment) -> rusqlite::Result<Backlog> {
+    let sql = "SELECT (SELECT coalesce(sum(count), 0) FROM waiting), \
+                      (SELECT count(*) FROM jobs WHERE state = 1), \
+                      (SELECT created FROM jobs WHERE state = 0 ORDER BY seq LIMIT 1), \
+                      (SELECT count(*) FROM jobs WHERE finished >= ?1)";
+    let backlog = |row: &SqlRow<'_>| {
+        let oldest = row.get::<_, Option<u64>>(2)?.map(Moment);
+        Ok(Backlog { waiting: row.get(0)?, running: row.get(1)?, oldest, finished: row.get(3)? })
+    };
+    connection.prepare_cached(sql)?.query_row([since.0], backlog)
 }
 
 /// How many wait in front of the job `id`.

@@ -1,9 +1,15 @@
 //! What every store of jobs must do, whatever it keeps them in.
 
+#[cfg(feature = "nats")]
+use crate::nats::NatsServer;
 use bytes::Bytes;
 use mynah::config::JobsConfig;
+#[cfg(feature = "nats")]
+use mynah::config::Role;
 use mynah::engine::TranscribeOptions;
 use mynah::jobs::embedded::Embedded;
+#[cfg(feature = "nats")]
+use mynah::jobs::nats::Nats;
 use mynah::jobs::{
     Claim, DeliveryState, Failure, Input, Job, JobState, JobStore, Moment, NewJob, Outcome, Owner, Page, Try, Verdict,
     Work,
@@ -48,7 +54,7 @@ async fn submitted(store: &dyn JobStore, seconds: u64) -> Job {
 }
 
 async fn claimed(store: &dyn JobStore, seconds: u64) -> Option<Claim> {
-    store.claim(LEASE, at(seconds)).await.expect("a store that works").map(|(claim, _)| claim)
+    store.claim(&|_| true, LEASE, at(seconds)).await.expect("a store that works").map(|(claim, _)| claim)
 }
 
 fn outcome(text: &str) -> Verdict {
@@ -100,7 +106,7 @@ async fn what_is_given_back_or_failed_is_claimed_again_when_it_is_due(store: &dy
     let claim = claimed(store, 1).await.expect("the job");
     assert!(store.retry(claim, at(100), at(2)).await.expect("a store that works"));
     assert_eq!(claimed(store, 99).await, None);
-    let (claim, again) = store.claim(LEASE, at(100)).await.expect("a store that works").expect("the job");
+    let (claim, again) = store.claim(&|_| true, LEASE, at(100)).await.expect("a store that works").expect("the job");
     assert_eq!((again.id, again.failures, again.attempt), (job.id, 1, 3));
     let failure = Failure { message: "no".into(), param: None, code: None, is_callers: true };
     assert!(store.finish(claim, Verdict::Failed(failure.clone()), at(101)).await.expect("a store that works"));
@@ -262,6 +268,15 @@ async fn conforms(store: &dyn JobStore) {
     what_was_over_long_ago_is_deleted(store).await;
     everything_about_lists_and_secrets(store).await;
     many_claim_at_once(store).await;
+}
+
+#[cfg(feature = "nats")]
+#[tokio::test]
+async fn jobs_in_nats_conform() {
+    let Some(nats) = NatsServer::start() else { return };
+    let folder = TempDir::new().expect("a folder");
+    let store = Nats::open(folder.path(), &nats.config(), Role::All).expect("a store");
+    conforms(&store).await;
 }
 
 #[tokio::test]
