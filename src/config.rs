@@ -669,6 +669,30 @@ mod tests {
     }
 
     #[test]
+    fn a_fleet_says_where_its_jobs_are_and_hides_its_password() {
+        let load = |variables: &[(&str, &str)]| Config::load(None, environment(variables), Vec::new());
+        for (wrong, word) in [
+            (("MYNAH_SERVER__ROLE", "gateway"), "server.role"),
+            (("MYNAH_JOBS__NATS_URL", "nats://me:secret@nats:4222"), "jobs.nats_password"),
+            (("MYNAH_JOBS__NATS_NAME", "a.b"), "jobs.nats_name"),
+            (("MYNAH_JOBS__NATS_REPLICAS", "2"), "jobs.nats_replicas"),
+            (("MYNAH_JOBS__LEASE_SECONDS", "0"), "jobs.lease_seconds"),
+        ] {
+            let error = load(&[wrong]).expect_err("it is wrong");
+            assert!(error.message().contains(word), "{error}");
+        }
+        let good = [
+            ("MYNAH_JOBS__NATS_PASSWORD", "hunter2"),
+            ("MYNAH_JOBS__STORE", "nats"),
+            ("MYNAH_JOBS__NATS_URL", "nats://a:1,nats://b:2"),
+            ("MYNAH_SERVER__ROLE", "worker"),
+        ];
+        let config = load(&good).expect("it is right");
+        assert_eq!((config.jobs.nats_url.len(), config.jobs.nats_password.expose()), (2, "hunter2"));
+        assert!(!toml::to_string(&config).expect("a table").contains("hunter2"));
+    }
+
+    #[test]
     fn keys_are_never_printed() {
         let variables = environment(&[("MYNAH_AUTH__KEYS", "hunter2")]);
         let config = Config::load(None, variables, Vec::new()).expect("a good key");

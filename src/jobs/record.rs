@@ -468,6 +468,20 @@ mod tests {
     }
 
     #[test]
+    fn the_wait_follows_from_the_rate() {
+        let backlog = |waiting, finished| Backlog { waiting, running: 0, oldest: None, finished };
+        assert_eq!(backlog(100, 300).wait(), Some(Duration::from_secs(100)), "one was finished every second");
+        assert_eq!((backlog(100, 0).wait(), backlog(0, 1).wait()), (None, Some(Duration::ZERO)));
+    }
+
+    #[test]
+    fn a_name_says_when_it_was_made_up() {
+        let before = now();
+        let made_up = JobId::new().created();
+        assert!(before <= made_up && made_up <= now());
+    }
+
+    #[test]
     fn owners_are_told_apart_and_say_nothing_of_their_keys() {
         assert_ne!(Owner::of_key("a"), Owner::of_key("b"));
         assert!(!Owner::of_key("everyone").as_str().contains("everyone"));

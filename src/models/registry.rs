@@ -304,6 +304,7 @@ impl Registry {
     }
 
     async fn turn_detector_called(&self, id: &str) -> Result<Arc<TurnDetectorPool>> {
+        self.check_role()?;
         let Found { model, weights } = self.find(id, ModelTask::Turns)?;
         let (inner, loading) = (self.inner.clone(), model.clone());
         let load = || async move {
