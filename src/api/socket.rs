@@ -192,7 +192,12 @@ pub async fn converse(app: App, socket: WebSocket, mut conversation: impl Conver
                 Some(Ok(Message::Binary(bytes))) => conversation.hear_bytes(&bytes, &mut out),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Err(error)) if error.to_string().contains("too long") => out.close(1009, "message too long"),
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(Message::Close(_))) => {
+                    // The answer to that is ready; a client that does not take it is gone.
+                    let _ = tokio::time::timeout(CLOSING, sink.flush()).await;
+                    return;
+                }
+                Some(Err(_)) | None => return,
             },
             speech = conversation.speak(), if may_speak => match speech {
                 Speech::Messages(messages) => out.messages.extend(messages),

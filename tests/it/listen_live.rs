@@ -7,6 +7,8 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 const SENTENCE: &str = "Please turn on the kitchen lights at seven o'clock.";
 const OTHER_SENTENCE: &str = "Turn off the lights.";
@@ -537,4 +539,14 @@ async fn a_handshake_that_cannot_be_fails_before_the_connection_is_open() {
         let socket = Socket::open(&app, &format!("/v1/listen?{LINEAR}"), &headers).await.expect("a connection");
         assert_eq!(socket.protocol.as_deref(), Some(protocol));
     }
+}
+
+#[tokio::test]
+async fn a_client_that_closes_is_answered() {
+    let app = TestApp::start().await;
+    let mut socket = open(&app, LINEAR).await;
+    socket.send_raw(Message::Binary(vec![0; 3200].into())).await;
+    socket.send_raw(Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }))).await;
+    let (_, code) = socket.rest().await;
+    assert_eq!(code, 1000, "the server says goodbye, too");
 }

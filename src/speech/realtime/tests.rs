@@ -270,7 +270,7 @@ async fn what_is_forgotten_has_no_text() {
 
 #[tokio::test]
 async fn speech_without_a_pause_is_final_in_parts() {
-    let sentences: Vec<&str> = SENTENCES.lines().take(40).collect();
+    let sentences: Vec<&str> = SENTENCES.lines().take(30).collect();
     let sound: Vec<f32> = sentences.iter().flat_map(|sentence| speak(sentence).samples).collect();
     let events = events(Request::new(settings(Ending::Silence(Duration::from_millis(500))), pcm()), &sound).await;
     assert_tiled(&events);
