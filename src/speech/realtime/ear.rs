@@ -22,10 +22,10 @@ const PART: Duration = Duration::from_millis(600);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The longest utterance that is open as a whole, in samples.
-const LONGEST: u64 = seconds(20);
+const LONGEST: u64 = seconds(12);
 
 /// It is cut in its quietest place before the last second of so much of its end, in samples.
-const CUT_WITHIN: u64 = seconds(6);
+const CUT_WITHIN: u64 = seconds(5);
 
 /// There must be so much of a voice before it is worth a guess.
 const FIRST_GUESS: Duration = Duration::from_millis(240);
