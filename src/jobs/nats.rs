@@ -2,8 +2,8 @@
 //!
 //! A job is one record, and every change to it insists on the revision that it was made from: of two that change a job at
 //! once, one does and the other looks again. So leases, attempts and cancellation are what they are on one machine, and
-//! there is no second queue that could disagree with the records. Each process follows all records in a [`view`], which
-//! says what is next; recordings, notes and results are [`blobs`].
+//! there is no second queue that could disagree with the records. Each process follows all records in a `view`, which
+//! says what is next; recordings, notes and results are `blobs`.
 //!
 //! While NATS cannot be reached, everything fails with `Unavailable` within seconds, and goes on when it is back.
 

@@ -1,7 +1,7 @@
 //! Sound that arrives while it is made: messages of bytes in, samples of every channel out.
 //!
 //! `live/samples.rs` reads samples without a header, `live/packets.rs` Opus without a container, and `live/pipe.rs` gives
-//! everything else to [`super::stream`], which wants to read and not to be given.
+//! everything else to `stream.rs`, which wants to read and not to be given.
 
 mod converter;
 mod header;
