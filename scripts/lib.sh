@@ -257,10 +257,17 @@ failed=0
 summary=()
 running=
 scratch=
+tells_failures=
 
 # Makes the temporary folder and sees to it that nothing outlives the script, however it ends.
 begin_steps() {
     scratch=$(mktemp -d)
+    # What has failed, in the words of the tests, is told once more at the end by the script that was called first.
+    if [[ -z ${CHECK_FAILURES:-} ]]; then
+        export CHECK_FAILURES=$scratch/failures
+        : >"$CHECK_FAILURES"
+        tells_failures=yes
+    fi
     # What the tests put among the temporary files goes with the folder.
     export TMPDIR=$scratch
     trap 'end_steps' EXIT
@@ -277,8 +284,9 @@ end_steps() {
 # step NAME COUNTER COMMAND…: runs the command, shows what it prints, and counts what it passed and failed.
 # A command that fails without a failed test of its own counts as one failure.
 step() {
-    local name=$1 counter=$2 status=0 step_passed step_failed
+    local name=$1 counter=$2 status=0 step_passed step_failed told
     shift 2
+    told=$(wc -c <"$CHECK_FAILURES")
     say "== $name"
     # A process group of its own, so that what the command leaves behind can be found and ended.
     set -m
@@ -293,6 +301,8 @@ step() {
     running=
     read -r step_passed step_failed < <("$counter" "$status" "$scratch/step.log")
     [[ $status -eq 0 || $step_failed -gt 0 ]] || step_failed=1
+    # A command that counts its own steps has told of them already.
+    [[ $step_failed -eq 0 || $(wc -c <"$CHECK_FAILURES") -gt $told ]] || failures_of "$name" "$scratch/step.log" >>"$CHECK_FAILURES"
     passed=$((passed + step_passed))
     failed=$((failed + step_failed))
     summary+=("$(printf '%-44s %5d passed %5d failed' "$name" "$step_passed" "$step_failed")")
@@ -314,6 +324,7 @@ skip_step() {
 # Prints the summary and the counts, and ends the script with the right status.
 finish() {
     printf '\n'
+    [[ -z $tells_failures || ! -s $CHECK_FAILURES ]] || cat "$CHECK_FAILURES"
     printf '%s\n' ${summary[@]+"${summary[@]}"}
     printf '%d passed, %d failed\n' "$passed" "$failed"
     [[ $failed -eq 0 && $passed -gt 0 ]]
@@ -330,6 +341,19 @@ stop_group() {
         sleep 0.1
     done
     kill -KILL -- "-$1" 2>/dev/null || true
+}
+
+# What a log says of the tests that failed, shortly: of cargo's tests from the list of failures on, otherwise the lines that
+# tell of one, or else how it ended.
+failures_of() {
+    printf '== %s failed:\n' "$1"
+    {
+        sed -n '/^failures:$/,/^test result:/p' "$2" | head -n 60
+        grep -E '^(FAILED |ERROR |not ok|FAIL |✖ |error(\[|:)|warning: unused)|^ +✖ ' "$2" | sort -u | head -n 30
+    } >"$scratch/told" || true
+    [[ -s $scratch/told ]] || tail -n 20 "$2" >"$scratch/told"
+    cat "$scratch/told"
+    printf '\n'
 }
 
 # Counters: given a command's exit status and its log, they print how many tests passed and how many failed.
