@@ -24,9 +24,9 @@ pub struct App {
     pub sessions: Arc<Semaphore>,
     /// How words are said that are not said as they are spelled.
     pub lexicon: Arc<Lexicon>,
-    /// What short-lived tokens are signed with, as long as this process lives.
-    pub token_key: Arc<[u8; signature::KEY]>,
     jobs: Option<Jobs>,
+    /// What tokens are signed with where there are no jobs, whose key would be everybody's.
+    own_key: Arc<[u8]>,
     state: Arc<watch::Sender<State>>,
 }
 
@@ -59,8 +59,8 @@ impl App {
             requests,
             sessions,
             lexicon: Arc::new(lexicon),
-            token_key: Arc::new(signature::new_key()?),
             jobs: None,
+            own_key: signature::new_key()?.into(),
             state: Arc::new(watch::channel(State::Starting).0),
         })
     }
@@ -82,6 +82,15 @@ impl App {
         self.jobs.as_ref().ok_or_else(|| Error::new(Kind::Unavailable, "This server takes no jobs."))
     }
 
+    /// What short-lived tokens are signed with: the same for all who share the jobs, so that a token is good on every
+    /// server of a fleet, and after a restart.
+    ///
+    /// # Errors
+    /// `Unavailable` when the jobs have not been reached yet.
+    pub fn token_key(&self) -> Result<Arc<[u8]>> {
+        self.jobs.as_ref().map_or_else(|| Ok(self.own_key.clone()), Jobs::token_key)
+    }
+
     /// Where the server is in its life.
     pub fn state(&self) -> State {
         *self.state.borrow()
@@ -100,8 +109,8 @@ impl App {
         });
     }
 
-    /// Works on jobs and pushes their results, as `render` writes them, each where it is this server's part, until it stops. Completes when what was
-    /// not done has been given back.
+    /// Works on jobs and pushes their results, as `render` writes them, each where it is this server's part, until it
+    /// stops. Completes when what was not done has been given back.
     pub async fn run_jobs(self, render: Render) {
         let Some(jobs) = self.jobs.clone() else { return };
         let (stop, stopped) = watch::channel(false);

@@ -36,6 +36,9 @@ const LONGEST_KEY: usize = 255;
 /// Jobs on a page: how many there may be, and how many there are when nobody says.
 const PAGE: (usize, usize) = (100, 20);
 
+/// What a job gives, as the gateway's lists of models call it: its client libraries want to know.
+const MODALITY: &str = "audio-stt";
+
 /// The files of a finished job.
 pub const FILES: [&str; 4] = ["transcript.json", "transcript.txt", "transcript.srt", "transcript.vtt"];
 
@@ -227,6 +230,7 @@ fn summary(app: &App, job: &Job) -> Value {
         "id": job.id.to_string(),
         "object": "job",
         "status": status(job.state),
+        "modality": MODALITY,
         "model": job.work.model,
         "created_at": job.created.as_secs(),
         "updated_at": job.updated.as_secs(),
@@ -243,7 +247,10 @@ fn summary(app: &App, job: &Job) -> Value {
         body["finished_at"] = json!(finished.as_secs());
     }
     if job.state == JobState::Completed {
-        body["files"] = FILES.iter().map(|name| ((*name).to_owned(), json!(link(app, job.id, name)))).collect();
+        let (base, expires) = (public_url(app), link_ends(app));
+        let link = |name: &str| json!(link(app, base, job.id, name, expires));
+        body["files"] = FILES.iter().map(|name| ((*name).to_owned(), link(name))).collect();
+        body["result_url"] = link(FILES[0]);
     }
     if let Some(delivery) = &job.delivery {
         body["webhook"] = told(delivery);
@@ -307,13 +314,20 @@ fn told(delivery: &Delivery) -> Value {
     json!({"url": delivery.address, "status": state, "attempts": attempts})
 }
 
-/// The address of a file of a job: good without a key, for a while.
-fn link(app: &App, id: JobId, name: &str) -> String {
+/// In front of links, as the settings say.
+pub fn public_url(app: &App) -> &str {
+    app.config.jobs.public_url.trim_end_matches('/')
+}
+
+/// When links that are made now end, in seconds since 1970.
+fn link_ends(app: &App) -> u64 {
+    now().as_secs().saturating_add(app.config.jobs.link_seconds)
+}
+
+/// The address of a file of a job, with `base` in front: good without a key until `expires`, in seconds since 1970.
+pub fn link(app: &App, base: &str, id: JobId, name: &str, expires: u64) -> String {
     let Ok(jobs) = app.jobs() else { return String::new() };
-    let settings = &app.config.jobs;
-    let expires = now().as_secs().saturating_add(settings.link_seconds);
     let signature = jobs.sign_link(id, name, expires);
-    let base = settings.public_url.trim_end_matches('/');
     format!("{base}/v1/files/jobs/{id}/{name}?expires={expires}&signature={signature}")
 }
 
@@ -362,7 +376,7 @@ fn event(app: &App, job: &Job, outcome: Option<Outcome>) -> Result<Value> {
     match (job.state, outcome) {
         (JobState::Completed, Some(outcome)) => {
             data["result"] = result(job, outcome)?;
-            data["result_url"] = json!(link(app, job.id, FILES[0]));
+            data["result_url"] = json!(link(app, public_url(app), job.id, FILES[0], link_ends(app)));
         }
         (JobState::Completed, None) => return Err(Error::new(Kind::Internal, "the result is not kept any more")),
         _ => data["error"] = json!(reason(job)),

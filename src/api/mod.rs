@@ -80,6 +80,7 @@ pub fn router(app: App) -> Result<Router> {
         .route("/v1/jobs/{id}", get(jobs::get_job).delete(jobs::cancel_job))
         .route("/v1/jobs/{id}/cancel", post(jobs::cancel_job))
         .route("/v1/jobs/{id}/redeliver", post(jobs::redeliver_job))
+        .route("/v1/files/jobs/{id}/{name}/signed", get(files::get_link))
         .route(realtime::REALTIME, get(realtime::open_socket))
         .merge(keys_only())
         .route_layer(from_fn_with_state(app.clone(), observe::limit_requests))

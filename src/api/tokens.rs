@@ -1,5 +1,5 @@
 //! Credentials that last minutes, so that browsers and telephones need not hold the key: made with a key, signed, and kept
-//! nowhere. They end with the process that made them.
+//! nowhere. Every server that shares the jobs takes them.
 
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
@@ -52,7 +52,8 @@ impl Token {
     /// The token as text: letters, digits, `_`, `-` and `.`, which are good in headers and subprotocols.
     ///
     /// # Errors
-    /// `InvalidRequest` (param `session`) when it has too many settings.
+    /// `InvalidRequest` (param `session`) when it has too many settings; `Unavailable` when there is no key to sign with
+    /// yet.
     pub fn seal(&self, app: &App) -> Result<String> {
         let content = serde_json::to_vec(self).map_err(|e| Error::internal("a token cannot be written", e))?;
         if content.len() > MOST_SETTINGS {
@@ -62,16 +63,21 @@ impl Token {
         }
         let prefix = PREFIXES.iter().find(|(_, scope)| *scope == self.scope).map(|(prefix, _)| *prefix);
         let text = format!("{}{}", prefix.unwrap_or_default(), URL_SAFE_NO_PAD.encode(content));
-        let signature = sign_link(&*app.token_key, &text);
+        let signature = sign_link(&app.token_key()?, &text);
         Ok(format!("{text}.{signature}"))
     }
 
-    /// The token in `presented`; `None` for what is none of this process.
+    /// The token in `presented`; `None` for what is none.
     ///
     /// # Errors
-    /// `Unauthorized` for one that has ended.
+    /// `Unauthorized` for one that has ended; `Unavailable` when it cannot be told yet whether it is one.
     pub fn open(app: &App, presented: &str) -> Result<Option<Self>> {
-        let Some(token) = Self::read(app, presented) else { return Ok(None) };
+        let Some((text, signature)) = presented.rsplit_once('.') else { return Ok(None) };
+        let Some(content) = PREFIXES.iter().find_map(|(prefix, _)| text.strip_prefix(prefix)) else { return Ok(None) };
+        if !is_good_link(&app.token_key()?, text, signature) {
+            return Ok(None);
+        }
+        let Some(token) = Self::read(content) else { return Ok(None) };
         if token.expires_at <= now().as_secs() {
             let message = "This token has expired: get a new one.";
             return Err(Error::new(Kind::Unauthorized, message).with_code("token_expired"));
@@ -79,12 +85,7 @@ impl Token {
         Ok(Some(token))
     }
 
-    fn read(app: &App, presented: &str) -> Option<Self> {
-        let (text, signature) = presented.rsplit_once('.')?;
-        if !is_good_link(&*app.token_key, text, signature) {
-            return None;
-        }
-        let (_, content) = PREFIXES.iter().find_map(|(prefix, scope)| Some((scope, text.strip_prefix(prefix)?)))?;
+    fn read(content: &str) -> Option<Self> {
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(content).ok()?).ok()
     }
 }

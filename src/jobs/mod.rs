@@ -41,7 +41,6 @@ const MOST_CRASHES: u32 = 20;
 const JOBS_AWAY: &str = "jobs_unavailable";
 
 /// When to try again when NATS is away.
-#[cfg(feature = "nats")]
 const NATS_AWAY: Duration = Duration::from_secs(5);
 
 /// How long a look at the queue may take.
@@ -247,6 +246,15 @@ impl Jobs {
         self.store.secret(owner, signature::new_secret()?, true).await
     }
 
+    /// The key of short-lived tokens: the same for all who share the jobs.
+    ///
+    /// # Errors
+    /// `Unavailable` when the jobs have not been reached yet.
+    pub fn token_key(&self) -> Result<Arc<[u8]>> {
+        let key = self.store.link_key().ok_or_else(away)?;
+        Ok(signature::derive(&key, "tokens"))
+    }
+
     /// The signature of a link to `name` of a job that can be used until `expires`, in seconds since 1970.
     pub fn sign_link(&self, id: JobId, name: &str, expires: u64) -> String {
         // Whoever knows of a job has reached the store, so the key is there.
@@ -268,6 +276,12 @@ impl Jobs {
     fn lock_running(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, oneshot::Sender<()>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What keeps the jobs has not answered since this process began.
+fn away() -> Error {
+    let message = "The jobs cannot be reached yet: try again soon.";
+    Error::new(Kind::Unavailable, message).with_code(JOBS_AWAY).with_retry_after(NATS_AWAY)
 }
 
 /// As many jobs wait as may: when there will be room again.

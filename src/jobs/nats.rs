@@ -19,7 +19,7 @@ mod view;
 use super::files::{lock_folder, no_room};
 use super::{
     Able, Backlog, Claim, DeliveryState, Input, JOBS_AWAY, Job, JobId, JobState, JobStore, Moment, NATS_AWAY, NewJob,
-    Outcome, Owner, Page, Submitted, Try, Verdict, Where,
+    Outcome, Owner, Page, Submitted, Try, Verdict, Where, away,
 };
 use crate::audio::decode;
 use crate::config::{JobsConfig, Role};
@@ -176,11 +176,7 @@ impl Nats {
         let wait = tokio::time::timeout(FIRST_CONNECTION, loaded.wait_for(|loaded| *loaded));
         let is_loaded = wait.await.is_ok_and(|loaded| loaded.is_ok());
         let connection = self.shared.connection.borrow().clone();
-        connection.filter(|_| is_loaded).ok_or_else(|| {
-            Error::new(Kind::Unavailable, "The jobs cannot be reached yet: try again soon.")
-                .with_code(JOBS_AWAY)
-                .with_retry_after(NATS_AWAY)
-        })
+        connection.filter(|_| is_loaded).ok_or_else(away)
     }
 
     /// The record of a job as it is now.

@@ -11,6 +11,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The bytes of a key.
 pub const KEY: usize = 32;
@@ -35,6 +36,11 @@ pub fn new_key() -> Result<[u8; KEY]> {
     let filled = SystemRandom::new().fill(&mut bytes);
     filled.map_err(|_| Error::new(Kind::Internal, "the system has no random numbers"))?;
     Ok(bytes)
+}
+
+/// A key for one `purpose`, made of another, which cannot be told from it.
+pub fn derive(key: &[u8], purpose: &str) -> Arc<[u8]> {
+    hmac_of(key, &[purpose.as_bytes()]).as_ref().into()
 }
 
 /// The headers of a delivery with `body`, which is sent now: `timestamp`, in seconds since 1970. `id` is that of the event,

@@ -259,6 +259,16 @@ async fn the_result_is_a_file_for_the_key_and_for_whoever_has_the_link() {
         assert_eq!(status, 403, "{wrong}");
     }
     let path = format!("/v1/files/jobs/{id}/transcript");
+    assert!(job["result_url"].as_str().expect("a link").starts_with(&format!("{path}.json?")));
+    let minted: Value =
+        app.get(&format!("{path}.vtt/signed?expires_in=60&api_key=k")).await.json().await.expect("JSON");
+    let link = minted["url"].as_str().and_then(|link| link.strip_prefix(&app.url)).expect("an address here");
+    assert!(app.get(link).await.text().await.expect("text").starts_with("WEBVTT"));
+    for (wrong, refused) in
+        [("txt/signed", 401), ("exe/signed?api_key=k", 404), ("txt/signed?expires_in=0&api_key=k", 400)]
+    {
+        assert_eq!(app.get(&format!("{path}.{wrong}")).await.status(), refused, "{wrong}");
+    }
     assert_eq!(app.get(&format!("{path}.txt?api_key=k")).await.status(), 200);
     assert_eq!(app.get(&format!("{path}.txt")).await.status(), 401);
     assert_eq!(app.get(&format!("{path}.exe?api_key=k")).await.status(), 404);

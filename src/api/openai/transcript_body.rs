@@ -240,7 +240,7 @@ pub fn languages(transcript: &Transcript, wanted: &Wanted) -> Option<Value> {
     (wanted.task != Task::Translate && !codes.is_empty()).then_some(Value::Array(codes))
 }
 
-/// As [`languages`], of what was not translated; none when they are not known.
+/// As [`languages()`], of what was not translated; none when they are not known.
 pub fn language_codes(transcript: &Transcript) -> Vec<Value> {
     let mut codes: Vec<&str> = Vec::new();
     for code in transcript.segments.iter().filter_map(|segment| segment.language.as_deref()) {
