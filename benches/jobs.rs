@@ -67,7 +67,7 @@ async fn look_and_claim(store: &dyn JobStore, ids: &[JobId]) -> (Duration, Durat
         let (claim, _) =
             store.claim(&|_| true, Duration::from_secs(60), now()).await.expect("a store that works").expect("a job");
         claims.push(begun.elapsed());
-        store.give_back(claim, now()).await.expect("a store that works");
+        store.give_back(claim, now(), now()).await.expect("a store that works");
     }
     looks.sort();
     claims.sort();

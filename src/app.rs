@@ -86,9 +86,12 @@ impl App {
     /// server of a fleet, and after a restart.
     ///
     /// # Errors
-    /// `Unavailable` when the jobs have not been reached yet.
-    pub fn token_key(&self) -> Result<Arc<[u8]>> {
-        self.jobs.as_ref().map_or_else(|| Ok(self.own_key.clone()), Jobs::token_key)
+    /// `Unavailable` when the jobs cannot be reached for the first time.
+    pub async fn token_key(&self) -> Result<Arc<[u8]>> {
+        match &self.jobs {
+            Some(jobs) => jobs.token_key().await,
+            None => Ok(self.own_key.clone()),
+        }
     }
 
     /// Where the server is in its life.

@@ -37,7 +37,8 @@ pub struct Client {
 
 /// Lets a request pass when no key is set or when it presents one of them.
 pub async fn require_key(State(app): State<App>, mut request: Request, next: Next) -> Result<Response, Rejection> {
-    let (owner, token) = owner(&app, &request)?;
+    let (presented, path) = (presented_keys(request.headers(), request.uri().query()), request.uri().path().to_owned());
+    let (owner, token) = owner(&app, &presented, &path).await?;
     let idempotency_key = idempotency_key(request.headers())?;
     request.extensions_mut().insert(Client { owner, idempotency_key, token });
     Ok(next.run(request).await)
@@ -65,15 +66,16 @@ pub async fn require_key_or_link(state: State<App>, request: Request, next: Next
     }
 }
 
-/// Whose request it is, and the token that says so.
-fn owner(app: &App, request: &Request) -> Result<(Owner, Option<Token>), Rejection> {
+/// Whose request it is that presents these keys, and the token that says so.
+async fn owner(app: &App, presented: &[String], path: &str) -> Result<(Owner, Option<Token>), Rejection> {
     let keys = &app.config.auth.keys;
-    let presented = presented_keys(request.headers(), request.uri().query());
     if let Some(key) = presented.iter().find(|key| is_known(key, keys)) {
         return Ok((Owner::of_key(key), None));
     }
-    if let Some(token) = presented.iter().find_map(|key| Token::open(app, key).transpose()) {
-        return Ok(admitted(token?, request.uri().path())?);
+    for key in presented {
+        if let Some(token) = Token::open(app, key).await? {
+            return Ok(admitted(token, path)?);
+        }
     }
     if keys.is_empty() {
         return Ok((Owner::everyone(), None));

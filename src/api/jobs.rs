@@ -12,6 +12,7 @@ use crate::jobs::{
     Delivery, DeliveryState, Input, Job, JobId, JobState, Message, Moment, NewJob, Outcome, Page, Submitted, Try, Work,
     now,
 };
+use crate::models::catalog::ModelTask;
 use crate::speech::channels::merge;
 use crate::speech::step;
 use crate::transcript::{Segment, Transcript};
@@ -35,9 +36,6 @@ const LONGEST_KEY: usize = 255;
 
 /// Jobs on a page: how many there may be, and how many there are when nobody says.
 const PAGE: (usize, usize) = (100, 20);
-
-/// What a job gives, as the gateway's lists of models call it: its client libraries want to know.
-const MODALITY: &str = "audio-stt";
 
 /// The files of a finished job.
 pub const FILES: [&str; 4] = ["transcript.json", "transcript.txt", "transcript.srt", "transcript.vtt"];
@@ -230,7 +228,7 @@ fn summary(app: &App, job: &Job) -> Value {
         "id": job.id.to_string(),
         "object": "job",
         "status": status(job.state),
-        "modality": MODALITY,
+        "modality": ModelTask::Transcribe.modality(),
         "model": job.work.model,
         "created_at": job.created.as_secs(),
         "updated_at": job.updated.as_secs(),

@@ -54,7 +54,7 @@ impl Token {
     /// # Errors
     /// `InvalidRequest` (param `session`) when it has too many settings; `Unavailable` when there is no key to sign with
     /// yet.
-    pub fn seal(&self, app: &App) -> Result<String> {
+    pub async fn seal(&self, app: &App) -> Result<String> {
         let content = serde_json::to_vec(self).map_err(|e| Error::internal("a token cannot be written", e))?;
         if content.len() > MOST_SETTINGS {
             let message =
@@ -63,7 +63,7 @@ impl Token {
         }
         let prefix = PREFIXES.iter().find(|(_, scope)| *scope == self.scope).map(|(prefix, _)| *prefix);
         let text = format!("{}{}", prefix.unwrap_or_default(), URL_SAFE_NO_PAD.encode(content));
-        let signature = sign_link(&app.token_key()?, &text);
+        let signature = sign_link(&app.token_key().await?, &text);
         Ok(format!("{text}.{signature}"))
     }
 
@@ -71,10 +71,10 @@ impl Token {
     ///
     /// # Errors
     /// `Unauthorized` for one that has ended; `Unavailable` when it cannot be told yet whether it is one.
-    pub fn open(app: &App, presented: &str) -> Result<Option<Self>> {
+    pub async fn open(app: &App, presented: &str) -> Result<Option<Self>> {
         let Some((text, signature)) = presented.rsplit_once('.') else { return Ok(None) };
         let Some(content) = PREFIXES.iter().find_map(|(prefix, _)| text.strip_prefix(prefix)) else { return Ok(None) };
-        if !is_good_link(&app.token_key()?, text, signature) {
+        if !is_good_link(&app.token_key().await?, text, signature) {
             return Ok(None);
         }
         let Some(token) = Self::read(content) else { return Ok(None) };
@@ -102,41 +102,41 @@ mod tests {
             .expect("an app")
     }
 
-    #[test]
-    fn a_token_is_what_it_was() {
+    #[tokio::test]
+    async fn a_token_is_what_it_was() {
         let app = app();
         for scope in [Scope::Session, Scope::Requests] {
             let mut token = Token::new(scope, &Owner::of_key("k"), 60);
             token.session = Some(serde_json::json!({"include": null}));
-            let sealed = token.seal(&app).expect("it is short");
+            let sealed = token.seal(&app).await.expect("it is short");
             assert!(sealed.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte)));
-            assert_eq!(Token::open(&app, &sealed).expect("in time"), Some(token));
+            assert_eq!(Token::open(&app, &sealed).await.expect("in time"), Some(token));
         }
     }
 
-    #[test]
-    fn only_what_this_process_has_signed_is_a_token() {
+    #[tokio::test]
+    async fn only_what_was_signed_with_the_key_is_a_token() {
         let (app, other) = (app(), app());
-        let sealed = Token::new(Scope::Session, &Owner::everyone(), 60).seal(&app).expect("it is short");
+        let sealed = Token::new(Scope::Session, &Owner::everyone(), 60).seal(&app).await.expect("it is short");
         let (text, signature) = sealed.rsplit_once('.').expect("two parts");
         let as_key = format!("at_{}.{signature}", &text[3..]);
         for wrong in [as_key.as_str(), text, "", ".", "ek_.", "sk-1", &sealed[1..]] {
-            assert_eq!(Token::open(&app, wrong).expect("none"), None, "{wrong}");
+            assert_eq!(Token::open(&app, wrong).await.expect("none"), None, "{wrong}");
         }
-        assert_eq!(Token::open(&other, &sealed).expect("none"), None);
+        assert_eq!(Token::open(&other, &sealed).await.expect("none"), None);
     }
 
-    #[test]
-    fn a_token_ends() {
+    #[tokio::test]
+    async fn a_token_ends() {
         let app = app();
-        let sealed = Token::new(Scope::Session, &Owner::everyone(), 0).seal(&app).expect("it is short");
-        assert_eq!(Token::open(&app, &sealed).expect_err("too late").kind(), Kind::Unauthorized);
+        let sealed = Token::new(Scope::Session, &Owner::everyone(), 0).seal(&app).await.expect("it is short");
+        assert_eq!(Token::open(&app, &sealed).await.expect_err("too late").kind(), Kind::Unauthorized);
     }
 
-    #[test]
-    fn a_token_holds_so_many_settings_and_no_more() {
+    #[tokio::test]
+    async fn a_token_holds_so_many_settings_and_no_more() {
         let mut token = Token::new(Scope::Session, &Owner::everyone(), 60);
         token.session = Some(Value::String("x".repeat(MOST_SETTINGS)));
-        assert_eq!(token.seal(&app()).expect_err("too long").param(), Some("session"));
+        assert_eq!(token.seal(&app()).await.expect_err("too long").param(), Some("session"));
     }
 }

@@ -274,9 +274,9 @@ impl JobStore for Embedded {
         self.change(claim, sql, [now.plus(lease).0 as i64, now.0 as i64]).boxed()
     }
 
-    fn give_back(&self, claim: Claim, now: Moment) -> BoxFuture<'_, Result<bool>> {
+    fn give_back(&self, claim: Claim, due: Moment, now: Moment) -> BoxFuture<'_, Result<bool>> {
         let sql = "UPDATE jobs SET state = 0, run_at = ?3, updated = ?4 WHERE id = ?1 AND attempt = ?2 AND state = 1";
-        self.change(claim, sql, [now.0 as i64; 2]).boxed()
+        self.change(claim, sql, [due.0 as i64, now.0 as i64]).boxed()
     }
 
     fn retry(&self, claim: Claim, due: Moment, now: Moment) -> BoxFuture<'_, Result<bool>> {

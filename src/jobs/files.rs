@@ -3,7 +3,7 @@
 //! A recording is complete before its job is known, a result is complete before its job is over. What belongs to no job
 //! was left behind by an interruption and is deleted at the next start. All of this blocks.
 
-use super::{Input, JobId, Outcome, Where};
+use super::{Input, JobId, NO_ROOM, Outcome, Where};
 use crate::error::{Error, Kind, Result};
 use crate::speech::transcribe::Heard;
 use crate::transcript::Segment;
@@ -227,9 +227,7 @@ pub(super) fn full(limit: u64) -> Error {
         "The jobs take all of the {} MiB that they may (jobs.disk_bytes): try again when some are done.",
         limit >> 20
     );
-    Error::new(Kind::Unavailable, message)
-        .with_code("storage_full")
-        .with_retry_after(std::time::Duration::from_secs(60))
+    Error::new(Kind::Unavailable, message).with_code(NO_ROOM).with_retry_after(std::time::Duration::from_secs(60))
 }
 
 /// Only one process may use the folder: it would take the jobs of another for left behind.
@@ -249,9 +247,7 @@ pub(super) fn lock_folder(folder: &Path) -> Result<File> {
 pub(super) fn no_room(error: io::Error) -> Error {
     let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
     let message = if full { "The disk of the server is full." } else { "The server cannot store jobs." };
-    Error::new(Kind::Unavailable, message)
-        .with_code(if full { "storage_full" } else { "storage_failed" })
-        .with_source(error)
+    Error::new(Kind::Unavailable, message).with_code(if full { NO_ROOM } else { "storage_failed" }).with_source(error)
 }
 
 #[cfg(test)]

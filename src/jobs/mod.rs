@@ -40,6 +40,9 @@ const MOST_CRASHES: u32 = 20;
 /// The code of errors that say that the jobs cannot be reached.
 const JOBS_AWAY: &str = "jobs_unavailable";
 
+/// The code of errors that say that there is no room for what belongs to a job.
+const NO_ROOM: &str = "storage_full";
+
 /// When to try again when NATS is away.
 const NATS_AWAY: Duration = Duration::from_secs(5);
 
@@ -91,8 +94,8 @@ pub trait JobStore: Send + Sync {
     /// Holds a claim for `lease` from now on.
     fn renew(&self, claim: Claim, lease: Duration, now: Moment) -> BoxFuture<'_, Result<bool>>;
 
-    /// Puts a job back as if it had not been claimed.
-    fn give_back(&self, claim: Claim, now: Moment) -> BoxFuture<'_, Result<bool>>;
+    /// Puts a job back as if it had not been claimed, to be worked on from `due` on.
+    fn give_back(&self, claim: Claim, due: Moment, now: Moment) -> BoxFuture<'_, Result<bool>>;
 
     /// Puts a job back after a fault, to be tried again at `due`.
     fn retry(&self, claim: Claim, due: Moment, now: Moment) -> BoxFuture<'_, Result<bool>>;
@@ -249,8 +252,11 @@ impl Jobs {
     /// The key of short-lived tokens: the same for all who share the jobs.
     ///
     /// # Errors
-    /// `Unavailable` when the jobs have not been reached yet.
-    pub fn token_key(&self) -> Result<Arc<[u8]>> {
+    /// `Unavailable` when the jobs cannot be reached for the first time.
+    pub async fn token_key(&self) -> Result<Arc<[u8]>> {
+        if self.store.link_key().is_none() {
+            self.store.reach().await?;
+        }
         let key = self.store.link_key().ok_or_else(away)?;
         Ok(signature::derive(&key, "tokens"))
     }

@@ -18,8 +18,8 @@ mod view;
 
 use super::files::{lock_folder, no_room};
 use super::{
-    Able, Backlog, Claim, DeliveryState, Input, JOBS_AWAY, Job, JobId, JobState, JobStore, Moment, NATS_AWAY, NewJob,
-    Outcome, Owner, Page, Submitted, Try, Verdict, Where, away,
+    Able, Backlog, Claim, DeliveryState, Input, JOBS_AWAY, Job, JobId, JobState, JobStore, Moment, NATS_AWAY, NO_ROOM,
+    NewJob, Outcome, Owner, Page, Submitted, Try, Verdict, Where, away,
 };
 use crate::audio::decode;
 use crate::config::{JobsConfig, Role};
@@ -137,7 +137,7 @@ fn id_of(name: &str) -> Option<JobId> {
 
 /// There is no room.
 fn full(message: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    let error = Error::new(Kind::Unavailable, message).with_code("storage_full");
+    let error = Error::new(Kind::Unavailable, message).with_code(NO_ROOM);
     error.with_retry_after(Duration::from_secs(60)).with_source(source)
 }
 
@@ -398,8 +398,8 @@ impl JobStore for Nats {
         self.changed(claim.id, renew).boxed()
     }
 
-    fn give_back(&self, claim: Claim, now: Moment) -> BoxFuture<'_, Result<bool>> {
-        let give_back = move |record: &mut Record| record.is_held_by(claim).then(|| record.put_back(now, now));
+    fn give_back(&self, claim: Claim, due: Moment, now: Moment) -> BoxFuture<'_, Result<bool>> {
+        let give_back = move |record: &mut Record| record.is_held_by(claim).then(|| record.put_back(due, now));
         self.changed(claim.id, give_back).boxed()
     }
 

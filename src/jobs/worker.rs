@@ -4,7 +4,8 @@
 //! Faults of this server are tried again after a while; what the caller is to blame for is not.
 
 use super::{
-    Claim, Failure, Input, JOBS_AWAY, Job, JobId, Jobs, Moment, Needs, Outcome, Source, Verdict, Where, Work, now,
+    Claim, Failure, Input, JOBS_AWAY, Job, JobId, Jobs, Moment, NO_ROOM, Needs, Outcome, Source, Verdict, Where, Work,
+    now,
 };
 use crate::audio::decode::{self, Decoder, raw};
 use crate::engine::TranscriberPool;
@@ -43,6 +44,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// How long to wait when the store fails.
 const STORE_FAILED: Duration = Duration::from_secs(1);
+
+/// A job for which there is no room waits for so long.
+const LONGEST_FOR_ROOM: Duration = Duration::from_secs(24 * 3600);
 
 /// How the work on a job ended.
 enum End {
@@ -151,13 +155,14 @@ impl Worker {
         let (store, settings) = (&self.jobs.store, &self.jobs.config.jobs);
         let verdict = match end {
             End::Lost => return Ok(None),
-            End::Stopped => return store.give_back(claim, now()).await.map(|_| None),
+            End::Stopped => return store.give_back(claim, now(), now()).await.map(|_| None),
             End::Done(Ok(outcome)) => Verdict::Completed(Box::new(outcome)),
             // Neither the job nor the work on it is to blame, so it does not count.
             End::Done(Err(error)) if error.code() == Some(JOBS_AWAY) => {
                 tracing::warn!(job.id = %claim.id, %error, "the jobs could not be reached in the middle of one");
-                return store.give_back(claim, now()).await.map(|_| None);
+                return store.give_back(claim, now(), now()).await.map(|_| None);
             }
+            End::Done(Err(error)) if wants_room(&error, job) => return self.wait_for_room(claim, &error).await,
             End::Done(Err(error)) if !may_pass(&error) || job.failures + 1 >= settings.attempts => {
                 tracing::info!(job.id = %claim.id, %error, "job failed");
                 Verdict::Failed(Failure::from(&error))
@@ -170,7 +175,17 @@ impl Worker {
             }
         };
         let state = if matches!(verdict, Verdict::Completed(_)) { "completed" } else { "failed" };
-        Ok(store.finish(claim, verdict, now()).await?.then_some(state))
+        match store.finish(claim, verdict, now()).await {
+            Err(error) if wants_room(&error, job) => self.wait_for_room(claim, &error).await,
+            finished => Ok(finished?.then_some(state)),
+        }
+    }
+
+    /// Puts a job back until there may be room for it. Others, which take less or make some, come first meanwhile.
+    async fn wait_for_room(&self, claim: Claim, error: &Error) -> Result<Option<&'static str>> {
+        tracing::error!(job.id = %claim.id, %error, "a job waits until there is room");
+        let wait = Duration::from_secs(self.jobs.config.jobs.retry_seconds).max(STORE_FAILED);
+        self.jobs.store.give_back(claim, now().plus(wait), now()).await.map(|_| None)
     }
 
     async fn transcribe(&self, claim: Claim, work: &Work) -> Result<Outcome> {
@@ -212,6 +227,11 @@ impl Worker {
 fn may_pass(error: &Error) -> bool {
     let ours = matches!(error.kind(), Kind::Internal | Kind::Unavailable | Kind::Overloaded | Kind::Cancelled);
     ours || error.retry_after().is_some()
+}
+
+/// Whether a job has nothing but room to wait for, and has not waited for that too long.
+fn wants_room(error: &Error, job: &Job) -> bool {
+    error.code() == Some(NO_ROOM) && now() < job.created.plus(LONGEST_FOR_ROOM)
 }
 
 /// How long to wait after so many failures before.

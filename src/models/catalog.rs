@@ -39,6 +39,15 @@ impl ModelTask {
             Self::Turns => "turn detection",
         }
     }
+
+    /// The word of the gateway's lists and jobs: `audio-stt` or `audio-tts`; what no request asks for has none.
+    pub fn modality(self) -> Option<&'static str> {
+        match self {
+            Self::Transcribe => Some("audio-stt"),
+            Self::Speak => Some("audio-tts"),
+            Self::Diarize | Self::Turns => None,
+        }
+    }
 }
 
 /// One model of the catalog.

@@ -492,6 +492,30 @@ async fn what_there_is_no_room_for_is_refused_clearly() {
 }
 
 #[tokio::test]
+async fn a_job_whose_recording_finds_no_room_waits_for_some() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let site = Router::new().fallback(|| async { silence(10) });
+    tokio::spawn(async { axum::serve(listener, site).await });
+    let app = app_that_calls(|config| {
+        (config.jobs.workers, config.jobs.attempts, config.jobs.disk_bytes) = (2, 1, 200_000);
+    })
+    .await;
+    app.fakes.hold();
+    let first = accepted(app.transcribe(order("hold", 10)).await).await;
+    inside(&app, 1).await;
+    let body = json!({"model": "fake-ears", "audio_url": url, "async": true});
+    let second = accepted(app.post("/v1/audio/transcriptions", &body).await).await;
+    let small = accepted(app.transcribe(order("", 1)).await).await;
+    assert_eq!(finished(&app, &small).await["status"], "completed", "it comes first");
+    assert_eq!(job(&app, &second).await["status"], "processing");
+    app.fakes.release();
+    for id in [first, second] {
+        assert_eq!(finished(&app, &id).await["status"], "completed");
+    }
+}
+
+#[tokio::test]
 async fn as_many_jobs_wait_as_may() {
     let app = TestApp::start_with(|config| (config.jobs.workers, config.jobs.queue) = (1, 1)).await;
     app.fakes.hold();

@@ -42,6 +42,22 @@ async fn every_gateway_and_stock_id_is_listed() {
 }
 
 #[tokio::test]
+async fn models_can_be_listed_by_what_they_do_and_whose_they_are() {
+    let app = TestApp::start().await;
+    for (query, there, absent) in [
+        ("modality=audio-stt", "deepgram/nova-3", "openai/tts-hd"),
+        ("modality=audio-tts", "openai/tts-hd", "deepgram/nova-3"),
+        ("provider=openai", "openai/tts-hd", "deepgram/nova-3"),
+        ("provider=openai&modality=audio-stt", "openai/whisper-1", "openai/tts-hd"),
+    ] {
+        let list = json(&app, &format!("/v1/models?{query}")).await;
+        let listed = |id| list["data"].as_array().expect("models").iter().any(|model| model["id"] == id);
+        assert!(listed(there) && !listed(absent), "{query}: {list}");
+    }
+    assert_eq!(json(&app, "/v1/models?modality=video").await["data"], serde_json::json!([]));
+}
+
+#[tokio::test]
 async fn an_id_may_hold_a_slash_in_either_spelling() {
     let app = TestApp::start().await;
     for path in ["/v1/models/deepgram/nova-3", "/v1/models/deepgram%2Fnova-3"] {

@@ -43,6 +43,6 @@ async fn grant_token(
         let message = format!("`ttl_seconds` must be from {} to {}.", SECONDS.start(), SECONDS.end());
         return Err(Error::invalid("ttl_seconds", message).into());
     }
-    let token = Token::new(Scope::Requests, &client.owner, seconds).seal(&app)?;
+    let token = Token::new(Scope::Requests, &client.owner, seconds).seal(&app).await?;
     Ok(Json(json!({"access_token": token, "expires_in": seconds})))
 }

@@ -57,7 +57,7 @@ pub async fn create_secret(
     let seconds = asked.expires_after.map_or(Ok(DEFAULT_SECONDS), |expiry| expiry.check("expires_after"))?;
     let (token, session) = make(&app, &client, seconds, asked.session, "session")?;
     let told = describe(&session, Dialect::Current, &new_session_id(), None);
-    Ok(Json(json!({"value": token.seal(&app)?, "expires_at": token.expires_at, "session": told})))
+    Ok(Json(json!({"value": token.seal(&app).await?, "expires_at": token.expires_at, "session": told})))
 }
 
 /// Makes a secret, and tells the settings in the shape of the beta.
@@ -73,7 +73,7 @@ pub async fn create_session(
     };
     let (token, session) = make(&app, &client, seconds, Some(Value::Object(asked)), "")?;
     let mut told = describe(&session, Dialect::Beta, &new_session_id(), None);
-    told["client_secret"] = json!({"value": token.seal(&app)?, "expires_at": token.expires_at});
+    told["client_secret"] = json!({"value": token.seal(&app).await?, "expires_at": token.expires_at});
     Ok(Json(told))
 }
 

@@ -2,7 +2,6 @@
 
 use crate::api::error::Rejection;
 use crate::app::App;
-use crate::models::catalog::ModelTask;
 use crate::models::registry::{ModelInfo, unknown};
 use crate::models::voices::VoiceInfo;
 use axum::Json;
@@ -10,9 +9,29 @@ use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+/// Which models to list: the gateway's clients may want those of one kind, or of one maker, only.
+#[derive(Deserialize)]
+pub struct ModelsQuery {
+    /// `audio-stt` or `audio-tts`; there are no models of any other.
+    modality: Option<String>,
+    /// What is in front of the slash of an id, or who owns the model.
+    provider: Option<String>,
+}
+
+impl ModelsQuery {
+    fn wants(&self, info: &ModelInfo) -> bool {
+        let is = |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|it| found == Some(it));
+        let prefix = info.id.split_once('/').map(|(provider, _)| provider);
+        is(&self.modality, info.task.modality())
+            && (is(&self.provider, prefix) || is(&self.provider, Some(&info.owned_by)))
+    }
+}
+
 /// Every id that can be asked for: models and aliases.
-pub async fn list_models(State(app): State<App>) -> Json<Value> {
-    let data: Vec<Value> = app.models.list().iter().filter(|info| can_be_asked_for(info)).map(model).collect();
+pub async fn list_models(State(app): State<App>, Query(query): Query<ModelsQuery>) -> Json<Value> {
+    let mut models = app.models.list();
+    models.retain(|info| can_be_asked_for(info) && query.wants(info));
+    let data: Vec<Value> = models.iter().map(model).collect();
     Json(json!({"object": "list", "data": data}))
 }
 
@@ -22,9 +41,10 @@ pub async fn get_model(State(app): State<App>, Path(id): Path<String>) -> Result
     Ok(Json(model(&info)))
 }
 
-/// No request names what tells speakers apart or whether they have finished; in a list of models clients would offer it for transcription.
+/// No request names what tells speakers apart or whether they have finished; in a list of models clients would offer it
+/// for transcription.
 fn can_be_asked_for(info: &ModelInfo) -> bool {
-    !matches!(info.task, ModelTask::Diarize | ModelTask::Turns)
+    info.task.modality().is_some()
 }
 
 /// OpenAI's four keys, and what the id resolves to on this box.
@@ -35,6 +55,7 @@ fn model(info: &ModelInfo) -> Value {
         "created": info.created,
         "owned_by": info.owned_by,
         "task": info.task,
+        "modality": info.task.modality(),
         "resolves_to": info.model_id(),
         "installed": info.installed,
         "loaded": info.loaded,

@@ -1,6 +1,7 @@
 //! One connection that writes, in a thread of its own, and one that reads.
 
 use crate::error::{Error, Kind, Result};
+use crate::jobs::NO_ROOM;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::future::Future;
 use std::path::Path;
@@ -126,9 +127,9 @@ fn write(connection: &Connection, mut changes: mpsc::Receiver<Change>) {
 /// A failure of the database.
 fn failed(error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => Error::new(Kind::Unavailable, "The disk of the server is full.")
-            .with_code("storage_full")
-            .with_source(error),
+        Some(ErrorCode::DiskFull) => {
+            Error::new(Kind::Unavailable, "The disk of the server is full.").with_code(NO_ROOM).with_source(error)
+        }
         _ => Error::internal("The database of the jobs failed.", error),
     }
 }

@@ -89,7 +89,7 @@ async fn a_lease_that_ran_out_is_claimed_anew_and_the_first_cannot_finish(store:
     assert!(!store.finish(first, outcome("late"), at(92)).await.expect("a store that works"));
     assert!(
         !store.renew(first, LEASE, at(92)).await.expect("a store that works")
-            && !store.give_back(first, at(92)).await.expect("a store that works")
+            && !store.give_back(first, at(92), at(92)).await.expect("a store that works")
     );
     assert!(store.keep(first, (None, 0), &Heard { transcript: Transcript::default(), prints: vec![] }).await.is_err());
     assert!(store.finish(second, outcome("good"), at(93)).await.expect("a store that works"));
@@ -102,7 +102,7 @@ async fn a_lease_that_ran_out_is_claimed_anew_and_the_first_cannot_finish(store:
 async fn what_is_given_back_or_failed_is_claimed_again_when_it_is_due(store: &dyn JobStore) {
     let job = submitted(store, 0).await;
     let claim = claimed(store, 0).await.expect("the job");
-    assert!(store.give_back(claim, at(1)).await.expect("a store that works"));
+    assert!(store.give_back(claim, at(1), at(1)).await.expect("a store that works"));
     let claim = claimed(store, 1).await.expect("the job");
     assert!(store.retry(claim, at(100), at(2)).await.expect("a store that works"));
     assert_eq!(claimed(store, 99).await, None);
@@ -138,7 +138,7 @@ async fn notes_are_kept_for_the_next_attempt(store: &dyn JobStore) {
         Heard { transcript: Transcript { segments: vec![segment("a")], ..Transcript::default() }, prints: vec![] };
     store.keep(claim, (Some(1), 3), &heard).await.expect("a store that works");
     store.say(claim, 0, &[segment("a"), segment("b")], 0.25).await.expect("a store that works");
-    store.give_back(claim, at(1)).await.expect("a store that works");
+    store.give_back(claim, at(1), at(1)).await.expect("a store that works");
     let claim = claimed(store, 1).await.expect("the job");
     assert_eq!(store.heard(job.id).await.expect("a store that works").get(&(Some(1), 3)), Some(&heard));
     store.say(claim, 0, &[segment("a"), segment("b")], 0.25).await.expect("a store that works");

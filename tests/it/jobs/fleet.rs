@@ -3,7 +3,7 @@
 use super::{SENTENCE, accepted, finished, inside, job, order, until};
 use crate::app::{Form, TestApp, error_of};
 use crate::nats::NatsServer;
-use mynah::config::{Config, Role, StoreKind};
+use mynah::config::{Config, Role, Secret, StoreKind};
 use serde_json::{Value, json};
 
 fn joins(nats: &NatsServer, role: Role) -> impl Fn(&mut Config) {
@@ -46,6 +46,25 @@ async fn a_gateway_takes_jobs_in_and_does_nothing_itself() {
     assert_eq!(other.get(link).await.text().await.expect("text").trim(), "Heard. Heard. Heard.", "any gateway has it");
     let listed: Value = other.get("/v1/jobs").await.json().await.expect("JSON");
     assert_eq!((&listed["data"][0]["id"], &listed["data"][1]["id"]), (&json!(second), &json!(first)));
+}
+
+#[tokio::test]
+async fn a_token_of_one_server_is_good_on_all() {
+    let Some(nats) = NatsServer::start() else { return };
+    let member = async || {
+        let joins = joins(&nats, Role::All);
+        TestApp::start_with(move |config| {
+            joins(config);
+            config.auth.keys = vec![Secret::new("k")];
+        })
+        .await
+    };
+    let (one, other) = (member().await, member().await);
+    let request = one.client.post(format!("{}/v1/auth/grant", one.url)).bearer_auth("k");
+    let granted: Value = request.send().await.expect("an answer").json().await.expect("JSON");
+    let token = granted["access_token"].as_str().expect("a token");
+    assert_eq!(other.get(&format!("/v1/jobs?api_key={token}")).await.status(), 200);
+    assert_eq!(other.get(&format!("/v1/jobs?api_key={token}x")).await.status(), 401);
 }
 
 #[tokio::test]
