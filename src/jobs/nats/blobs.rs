@@ -80,7 +80,7 @@ async fn put_chunks(connection: &Connection, name: &str, first: usize, pieces: V
     let count = pieces.len();
     let puts = pieces.into_iter().enumerate().map(|(number, piece)| async move {
         let name = format!("{name}.{}", first + number);
-        connection.put(&name, piece).await
+        connection.put(&name, piece).await.map(drop)
     });
     stream::iter(puts).buffered(AT_ONCE).try_collect::<()>().await?;
     Ok(count)
@@ -114,7 +114,7 @@ pub(super) async fn note(connection: &Connection, id: JobId, name: &str, bytes: 
     if bytes.len() > connection.chunk() {
         return Ok(false);
     }
-    connection.put(&blob_name(id, true, name), bytes.into()).await.map(|()| true)
+    connection.put(&blob_name(id, true, name), bytes.into()).await.map(|_| true)
 }
 
 /// All notes below `name`, with what their names have behind it.

@@ -11,12 +11,11 @@ use async_nats::connection::State;
 use async_nats::header::{HeaderMap, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE};
 use async_nats::jetstream::consumer::{Consumer, DeliverPolicy, pull};
 use async_nats::jetstream::context::{ContextBuilder, PublishErrorKind};
-
 use async_nats::jetstream::stream::{self, DeleteMessageErrorKind, LastRawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{Client, ConnectOptions, Event};
 use bytes::Bytes;
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +32,9 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// The longest wait between two attempts to connect.
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
+
+/// Messages that are deleted at once.
+const AT_ONCE: usize = 8;
 
 /// The most bytes in one message of a blob, unless the server allows less.
 const CHUNK: usize = 512 << 10;
@@ -145,13 +147,7 @@ impl Connection {
 
     /// Deletes a revision of a record; one that has been replaced since stays.
     pub(super) async fn delete(&self, revision: u64) -> Result<()> {
-        let deleted = async {
-            match self.records.delete_message(revision).await {
-                Ok(_) => Ok(()),
-                Err(error) => not_found_is_fine(error),
-            }
-        };
-        self.call(deleted).await
+        self.call(delete_message(&self.records, revision)).await
     }
 
     async fn publish(&self, subject: String, headers: Option<HeaderMap>, bytes: Bytes) -> Result<u64, Refused> {
@@ -171,21 +167,21 @@ impl Connection {
         self.call(publish).await.map_err(Refused::Other)?
     }
 
-    /// Stores one message of a blob.
-    pub(super) async fn put(&self, name: &str, bytes: Bytes) -> Result<()> {
+    /// Stores one message of a blob, and says where it is.
+    pub(super) async fn put(&self, name: &str, bytes: Bytes) -> Result<u64> {
         let stored = self.publish(format!("{}{name}", self.blob_prefix), None, bytes).await;
-        stored.map(drop).map_err(|refused| match refused {
+        stored.map_err(|refused| match refused {
             Refused::Other(error) => error,
             Refused::Conflict => Error::new(Kind::Internal, "a blob has no revisions"),
         })
     }
 
-    /// One message of a blob.
+    /// One message of a blob; none of one that is being deleted.
     pub(super) async fn get(&self, name: &str) -> Result<Option<Bytes>> {
         let subject = format!("{}{name}", self.blob_prefix);
         let read = async {
             match self.blobs.get_last_raw_message_by_subject(&subject).await {
-                Ok(message) => Ok(Some(message.payload)),
+                Ok(message) => Ok(Some(message.payload).filter(|bytes| !bytes.is_empty())),
                 Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
                 Err(error) => Err(away("a blob cannot be read", error)),
             }
@@ -207,15 +203,22 @@ impl Connection {
             };
             let Some(message) = self.call(read).await? else { return Ok(found) };
             next = message.sequence + 1;
-            found.push((message.subject.strip_prefix(&prefix).unwrap_or_default().to_owned(), message.payload));
+            if !message.payload.is_empty() {
+                found.push((message.subject.strip_prefix(&prefix).unwrap_or_default().to_owned(), message.payload));
+            }
         }
     }
 
-    /// Deletes all messages of blobs below `name`.
+    /// Deletes all messages of blobs below `name`, one by one: a purge with a filter makes servers of NATS before 2.10 lose
+    /// everything in a stream with replicas when they are killed.
     pub(super) async fn purge(&self, name: &str) -> Result<()> {
-        let filter = format!("{}{name}.>", self.blob_prefix);
-        let purged = async { self.blobs.purge().filter(filter).await.map_err(|e| away("blobs cannot be deleted", e)) };
-        self.call(purged).await.map(drop)
+        let names = self.call(self.names(&format!("{name}."))).await?;
+        let deletions = futures::stream::iter(names).map(|name| async move {
+            // What replaces it says where it is, without sending it here.
+            let sequence = self.put(&name, Bytes::new()).await?;
+            self.call(delete_message(&self.blobs, sequence)).await
+        });
+        deletions.buffer_unordered(AT_ONCE).try_collect().await
     }
 
     /// How many bytes the blobs take, and the newest revision of any record.
@@ -228,10 +231,10 @@ impl Connection {
         Ok((blobs.state.bytes, records.state.last_sequence))
     }
 
-    /// The names of all blobs.
-    pub(super) async fn names(&self) -> Result<Vec<String>> {
+    /// The names of all messages of blobs that begin with `prefix`, which is empty or ends with a dot.
+    pub(super) async fn names(&self, prefix: &str) -> Result<Vec<String>> {
         let failed = |e| away("the blobs cannot be listed", e);
-        let pages = self.blobs.info_with_subjects(format!("{}>", self.blob_prefix)).await.map_err(failed)?;
+        let pages = self.blobs.info_with_subjects(format!("{}{prefix}>", self.blob_prefix)).await.map_err(failed)?;
         let names = pages.map_ok(|(subject, _)| subject.strip_prefix(&self.blob_prefix).unwrap_or_default().to_owned());
         names.map_err(failed).try_collect().await
     }
@@ -324,9 +327,12 @@ fn refused(error: jetstream::context::PublishError) -> Error {
     }
 }
 
-fn not_found_is_fine(error: stream::DeleteMessageError) -> Result<()> {
-    match error.kind() {
-        DeleteMessageErrorKind::JetStream(_) => Ok(()),
-        _ => Err(away("a record cannot be deleted", error)),
+/// Deletes a message that may be gone already.
+async fn delete_message(stream: &Stream<()>, sequence: u64) -> Result<()> {
+    match stream.delete_message(sequence).await {
+        Err(error) if !matches!(error.kind(), DeleteMessageErrorKind::JetStream(_)) => {
+            Err(away("a message cannot be deleted", error))
+        }
+        _ => Ok(()),
     }
 }

@@ -37,7 +37,7 @@ impl Nats {
     /// Deletes blobs that belong to no job, or to one that needs them no more.
     async fn delete_orphans(&self, connection: &Connection) -> Result<()> {
         let oldest = clock().0.saturating_sub(u64::try_from(self.orphan_age().as_millis()).unwrap_or(u64::MAX));
-        let names = connection.names().await?;
+        let names = connection.names("").await?;
         let parts: HashSet<(JobId, bool, &str)> = names.iter().filter_map(|name| blobs::belongs(name)).collect();
         for (id, is_work, name) in parts {
             let known = self.shared.view().state(id);
@@ -48,10 +48,11 @@ impl Nats {
             // The view may be behind: the record says.
             let record = self.record(connection, id).await?.map(|(_, record)| (record.state, record.attempt));
             match (record, is_work) {
-                (Some(known), _) if is_needed(known, is_work, name) => {}
+                (Some(known), _) if is_needed(known, is_work, name) => continue,
                 (_, true) => blobs::delete_work(connection, id).await?,
                 (_, false) => blobs::delete_one(connection, id, name).await?,
             }
+            tracing::info!(job.id = %id, blob = name, ?record, "deleted what no job needs");
         }
         Ok(())
     }
