@@ -8,9 +8,10 @@ use futures::{StreamExt as _, stream};
 use mynah::config::JobsConfig;
 use mynah::engine::TranscribeOptions;
 use mynah::jobs::embedded::Embedded;
-use mynah::jobs::{Input, JobId, JobStore, NewJob, Owner, Work, now};
+use mynah::jobs::{Input, JobId, JobStore, NewJob, Outcome, Owner, Verdict, Work, now};
 use mynah::speech::chunk::EndpointerOptions;
 use mynah::speech::transcribe::Stages;
+use mynah::transcript::Transcript;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -54,34 +55,47 @@ async fn hand_in(store: &dyn JobStore, count: usize) -> (Vec<JobId>, f64) {
     (ids, rate)
 }
 
-/// The median time of a look at a job with its place, and of a claim that is given back.
-async fn look_and_claim(store: &dyn JobStore, ids: &[JobId]) -> (Duration, Duration) {
-    let (mut looks, mut claims) = (Vec::new(), Vec::new());
+/// The operations that are timed one by one.
+const WHAT: [&str; 3] = ["look", "claim", "finish"];
+
+/// The median times of a look at a job, its place and its text so far, of a claim that is given back, and of the end of a
+/// job that has been claimed.
+async fn operations(store: &dyn JobStore, ids: &[JobId]) -> [Duration; 3] {
+    let (mut looks, mut claims, mut ends) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         let id = ids[round * ids.len() / ROUNDS];
         let begun = Instant::now();
         store.get(None, id).await.expect("a store that works").expect("the job");
         store.position(id).await.expect("a store that works");
+        store.said(id).await.expect("a store that works");
         looks.push(begun.elapsed());
         let begun = Instant::now();
         let (claim, _) =
             store.claim(&|_| true, Duration::from_secs(60), now()).await.expect("a store that works").expect("a job");
         claims.push(begun.elapsed());
         store.give_back(claim, now(), now()).await.expect("a store that works");
+        let (claim, _) =
+            store.claim(&|_| true, Duration::from_secs(60), now()).await.expect("a store that works").expect("a job");
+        let begun = Instant::now();
+        let outcome =
+            Outcome { channels: vec![Transcript::default()], duration: Duration::from_secs(1), sha256: String::new() };
+        assert!(store.finish(claim, Verdict::Completed(Box::new(outcome)), now()).await.expect("a store that works"));
+        ends.push(begun.elapsed());
     }
-    looks.sort();
-    claims.sort();
-    (looks[ROUNDS / 2], claims[ROUNDS / 2])
+    [looks, claims, ends].map(|mut times| {
+        times.sort();
+        times[ROUNDS / 2]
+    })
 }
 
 async fn measure(name: &str, store: &dyn JobStore, length: usize) {
     let (mut ids, _) = hand_in(store, 1000).await;
-    let (short_look, short_claim) = look_and_claim(store, &ids).await;
+    let short = operations(store, &ids).await;
     let (more, rate) = hand_in(store, length.saturating_sub(1000)).await;
     ids.extend(more);
-    let (long_look, long_claim) = look_and_claim(store, &ids).await;
+    let long = operations(store, &ids).await;
     say(&format!("{name}: {rate:.0} jobs/s handed in by {HANDS} hands (clips of a second)"));
-    for (what, short, long) in [("look", short_look, long_look), ("claim", short_claim, long_claim)] {
+    for ((what, short), long) in WHAT.into_iter().zip(short).zip(long) {
         let ratio = long.as_secs_f64() / short.as_secs_f64();
         say(&format!("{name}: {what} {short:.1?} with 1000 jobs, {long:.1?} with {}, {ratio:.2} times", ids.len()));
     }

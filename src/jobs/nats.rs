@@ -70,6 +70,8 @@ pub struct Nats {
     holder: String,
     settings: JobsConfig,
     fetched: Fetched,
+    /// What the attempts that are made here have written down, so that it need not be looked for.
+    notes: Mutex<HashMap<Claim, Vec<String>>>,
     /// One claim at a time: those of this process would only be in each other's way.
     turn: tokio::sync::Mutex<()>,
     follower: tokio::task::JoinHandle<()>,
@@ -166,8 +168,8 @@ impl Nats {
         });
         let follower = tokio::spawn(follower::follow(shared.clone(), config.clone()));
         let (holder, fetched) = (Uuid::now_v7().simple().to_string(), Fetched::new(&incoming));
-        let (settings, turn) = (config.clone(), tokio::sync::Mutex::default());
-        Ok(Self { shared, holder, settings, fetched, turn, follower, _lock: lock })
+        let (settings, turn, notes) = (config.clone(), tokio::sync::Mutex::default(), Mutex::default());
+        Ok(Self { shared, holder, settings, fetched, notes, turn, follower, _lock: lock })
     }
 
     /// The connection, once there is one and all jobs are known.

@@ -411,7 +411,7 @@ pub struct Message {
 }
 
 /// The right to work on a job: good for one attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Claim {
     /// The job.
     pub id: JobId,

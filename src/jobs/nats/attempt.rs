@@ -12,6 +12,7 @@ use crate::jobs::{
 use crate::speech::transcribe::Heard;
 use crate::transcript::Segment;
 use std::collections::HashMap;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 impl Nats {
@@ -29,10 +30,11 @@ impl Nats {
             match claimed {
                 Some((Claimed::Mine, record)) if self.is_real(&connection, id, &record).await? => {
                     let claim = Claim { id, attempt: record.attempt };
+                    self.begin_notes(claim);
                     return Ok(Some((claim, self.job(&connection, id, record).await?)));
                 }
                 Some((Claimed::Mine, _)) => self.drop_job(&connection, id, None).await,
-                Some((Claimed::GivenUp, _)) => self.tidy(&connection, id).await,
+                Some((Claimed::GivenUp, record)) => self.tidy(&connection, id, &record).await,
                 // Somebody else has it, and the view knows by now.
                 None => {}
             }
@@ -51,19 +53,45 @@ impl Nats {
         }
     }
 
-    /// Deletes what a job needs only until it is over.
-    pub(super) async fn tidy(&self, connection: &Connection, id: JobId) {
-        if let Err(error) = blobs::delete_work(connection, id).await {
+    /// Deletes what a job needs only until it is over; `record` is what it was before that.
+    async fn tidy(&self, connection: &Connection, id: JobId, record: &Record) {
+        let claim = Claim { id, attempt: record.attempt };
+        let noted = self.lock_notes().remove(&claim);
+        // To look for what belongs to a job takes a server long that has many.
+        let deleted = match (record.attempt, noted) {
+            (0, _) => blobs::delete_known(connection, id, record.input.as_ref(), &[]).await,
+            (1, Some(notes)) => blobs::delete_known(connection, id, record.input.as_ref(), &notes).await,
+            _ => blobs::delete_work(connection, id).await,
+        };
+        if let Err(error) = deleted {
             tracing::warn!(job.id = %id, %error, "what is left of a job is swept away later");
         }
     }
 
+    /// Begins to remember what an attempt writes down; what those wrote that have been lost is forgotten.
+    fn begin_notes(&self, claim: Claim) {
+        let mut notes = self.lock_notes();
+        let view = self.shared.view();
+        notes.retain(|claim, _| view.runs_as(claim.id, claim.attempt));
+        notes.insert(claim, Vec::new());
+    }
+
+    /// Writes a note down; false when it is too long to be kept.
+    async fn note(&self, connection: &Connection, claim: Claim, name: String, bytes: Vec<u8>) -> Result<bool> {
+        if let Some(notes) = self.lock_notes().get_mut(&claim) {
+            notes.push(name.clone());
+        }
+        blobs::note(connection, claim.id, &name, bytes).await
+    }
+
+    fn lock_notes(&self) -> MutexGuard<'_, HashMap<Claim, Vec<String>>> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) async fn end(&self, claim: Claim, verdict: Verdict, now: Moment) -> Result<bool> {
         let (connection, id) = (self.connection().await?, claim.id);
-        let held = self.record(&connection, id).await?;
-        if !held.is_some_and(|(_, record)| record.is_held_by(claim)) {
-            return Ok(false);
-        }
+        let held = self.record(&connection, id).await?.map(|(_, record)| record);
+        let Some(held) = held.filter(|record| record.is_held_by(claim)) else { return Ok(false) };
         let (state, failure, result) = match verdict {
             Verdict::Completed(outcome) => {
                 let bytes = serde_json::to_vec(&*outcome);
@@ -83,8 +111,8 @@ impl Nats {
             })
             .await?;
         match (is_mine, result) {
-            (true, _) => self.tidy(&connection, id).await,
-            (false, Some(blob)) => blobs::delete_one(&connection, id, &blob.name).await?,
+            (true, _) => self.tidy(&connection, id, &held).await,
+            (false, Some(blob)) => blobs::delete_blobs(&connection, id, &[&blob]).await?,
             (false, None) => {}
         }
         Ok(is_mine)
@@ -92,12 +120,15 @@ impl Nats {
 
     pub(super) async fn call_off(&self, owner: &Owner, id: JobId, now: Moment) -> Result<Option<Job>> {
         let connection = self.connection().await?;
-        let cancelled = self.changed(id, |record| {
-            (record.owner == owner.as_str() && !record.state.is_over())
-                .then(|| record.end(JobState::Cancelled, None, now))
+        let cancelled = self.change(id, |record| {
+            let before = record.clone();
+            (record.owner == owner.as_str() && !record.state.is_over()).then(|| {
+                record.end(JobState::Cancelled, None, now);
+                before
+            })
         });
-        if cancelled.await? {
-            self.tidy(&connection, id).await;
+        if let Some((before, _)) = cancelled.await? {
+            self.tidy(&connection, id, &before).await;
         }
         self.get_job(Some(owner), id).await
     }
@@ -123,12 +154,16 @@ impl Nats {
         let channel = channel.map_or("all".to_owned(), |channel| channel.to_string());
         let bytes = serde_json::to_vec(&heard).map_err(|e| Error::internal("a note cannot be written", e))?;
         // One that is too long is not kept: an interruption then costs that piece.
-        blobs::note(&connection, claim.id, &format!("heard.{channel}.{number}"), bytes).await.map(drop)
+        self.note(&connection, claim, format!("heard.{channel}.{number}"), bytes).await.map(drop)
     }
 
     pub(super) async fn notes(&self, id: JobId) -> Result<HashMap<Where, Heard>> {
         let connection = self.connection().await?;
         let mut found = HashMap::new();
+        // Nobody was here before a first attempt, and to look for notes takes a server long that has many.
+        if self.record(&connection, id).await?.is_none_or(|(_, record)| record.attempt <= 1) {
+            return Ok(found);
+        }
         for (name, bytes) in blobs::notes(&connection, id, "heard").await? {
             let Some((channel, number)) = name.split_once('.') else { continue };
             let Ok(number) = number.parse() else { continue };
@@ -143,7 +178,7 @@ impl Nats {
         let known = self.held(&connection, claim).await?.said;
         let new = segments.get(known.saturating_sub(from)..).unwrap_or_default();
         let bytes = serde_json::to_vec(new).map_err(|e| Error::internal("a note cannot be written", e))?;
-        let is_kept = new.is_empty() || blobs::note(&connection, claim.id, &format!("said.{known}"), bytes).await?;
+        let is_kept = new.is_empty() || self.note(&connection, claim, format!("said.{known}"), bytes).await?;
         let count = if is_kept { known + new.len() } else { known };
         let said = self.changed(claim.id, |record| {
             record.is_held_by(claim).then(|| {
@@ -156,14 +191,15 @@ impl Nats {
 
     pub(super) async fn readable(&self, id: JobId) -> Result<Vec<Segment>> {
         let connection = self.connection().await?;
-        let mut parts: Vec<(usize, Vec<Segment>)> = Vec::new();
-        for (name, bytes) in blobs::notes(&connection, id, "said").await? {
-            parts.extend(name.parse().ok().zip(serde_json::from_slice(&bytes).ok()));
-        }
-        parts.sort_by_key(|(from, _)| *from);
+        let count = self.record(&connection, id).await?.map_or(0, |(_, record)| record.said);
         let mut said: Vec<Segment> = Vec::new();
-        for (from, part) in parts {
-            said.truncate(from);
+        while said.len() < count {
+            // Each note is called after the number of segments in front of it.
+            let note = blobs::one_note(&connection, id, &format!("said.{}", said.len())).await?;
+            let part: Vec<Segment> = note.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+            if part.is_empty() {
+                break; // the job is over meanwhile
+            }
             said.extend(part);
         }
         Ok(said)

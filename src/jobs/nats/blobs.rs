@@ -117,9 +117,37 @@ pub(super) async fn note(connection: &Connection, id: JobId, name: &str, bytes: 
     connection.put(&blob_name(id, true, name), bytes.into()).await.map(|_| true)
 }
 
+/// One note; `None` when it is not there, or not any more.
+pub(super) async fn one_note(connection: &Connection, id: JobId, name: &str) -> Result<Option<Bytes>> {
+    connection.get(&blob_name(id, true, name)).await
+}
+
 /// All notes below `name`, with what their names have behind it.
 pub(super) async fn notes(connection: &Connection, id: JobId, name: &str) -> Result<Vec<(String, Bytes)>> {
     connection.all(&blob_name(id, true, name)).await
+}
+
+/// Deletes what `id` needs only until it is over where that is known: its recording and notes.
+pub(super) async fn delete_known(
+    connection: &Connection,
+    id: JobId,
+    input: Option<&Blob>,
+    notes: &[String],
+) -> Result<()> {
+    let chunks = input.into_iter().flat_map(|blob| messages(id, true, blob));
+    let notes = notes.iter().map(|name| blob_name(id, true, name));
+    connection.delete_all(chunks.chain(notes).collect()).await
+}
+
+/// What the messages of a blob are called.
+fn messages(id: JobId, is_work: bool, blob: &Blob) -> impl Iterator<Item = String> {
+    let name = blob_name(id, is_work, &blob.name);
+    (0..blob.chunks).map(move |number| format!("{name}.{number}"))
+}
+
+/// Deletes blobs that are kept with `id`.
+pub(super) async fn delete_blobs(connection: &Connection, id: JobId, blobs: &[&Blob]) -> Result<()> {
+    connection.delete_all(blobs.iter().flat_map(|blob| messages(id, false, blob)).collect()).await
 }
 
 /// Deletes what `id` needs only until it is over.

@@ -212,7 +212,11 @@ impl Connection {
     /// Deletes all messages of blobs below `name`, one by one: a purge with a filter makes servers of NATS before 2.10 lose
     /// everything in a stream with replicas when they are killed.
     pub(super) async fn purge(&self, name: &str) -> Result<()> {
-        let names = self.call(self.names(&format!("{name}."))).await?;
+        self.delete_all(self.call(self.names(&format!("{name}."))).await?).await
+    }
+
+    /// Deletes the messages of blobs with these names.
+    pub(super) async fn delete_all(&self, names: Vec<String>) -> Result<()> {
         let deletions = futures::stream::iter(names).map(|name| async move {
             // What replaces it says where it is, without sending it here.
             let sequence = self.put(&name, Bytes::new()).await?;

@@ -1,6 +1,7 @@
 //! Deletes what has been kept long enough, and what interruptions have left behind.
 
 use super::connection::Connection;
+use super::record::{Blob, Kept};
 use super::{AT_ONCE, Nats, blobs};
 use crate::error::Result;
 use crate::jobs::{JobId, JobState, Moment, now as clock};
@@ -24,8 +25,12 @@ impl Nats {
         if record.finished.is_none_or(|finished| finished >= before) || record.delivery_due().is_some() {
             return Ok(false);
         }
-        blobs::delete_work(connection, id).await?;
-        blobs::delete_kept(connection, id).await?;
+        let mut kept: Vec<&Blob> = record.result.iter().collect();
+        if let Kept::Blob(order) = &record.order {
+            kept.push(order);
+        }
+        // If there is anything else, it belongs to no job from now on.
+        blobs::delete_blobs(connection, id, &kept).await?;
         if let Some(name) = &record.key {
             self.free_key(connection, id, name).await?;
         }
