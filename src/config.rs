@@ -320,7 +320,8 @@ pub struct JobsConfig {
     pub attempts: u32,
     /// How long to wait after the first such fault, in seconds; each further time it is twice as long.
     pub retry_seconds: u64,
-    /// Put in front of the links to results, such as `https://speech.example.com`; without it links are paths.
+    /// Put in front of the links to results, such as `https://speech.example.com`; without it, what the client calls
+    /// the server.
     pub public_url: String,
     /// How long a link to a result can be used, in seconds.
     pub link_seconds: u64,

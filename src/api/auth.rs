@@ -33,6 +33,8 @@ pub struct Client {
     pub idempotency_key: Option<String>,
     /// What they presented, when it was no key.
     pub token: Option<Token>,
+    /// In front of links for them: what they call this server, `http://host:port`; empty when they do not say.
+    pub base: String,
 }
 
 /// Lets a request pass when no key is set or when it presents one of them.
@@ -40,8 +42,17 @@ pub async fn require_key(State(app): State<App>, mut request: Request, next: Nex
     let (presented, path) = (presented_keys(request.headers(), request.uri().query()), request.uri().path().to_owned());
     let (owner, token) = owner(&app, &presented, &path).await?;
     let idempotency_key = idempotency_key(request.headers())?;
-    request.extensions_mut().insert(Client { owner, idempotency_key, token });
+    let base = base(&request);
+    request.extensions_mut().insert(Client { owner, idempotency_key, token, base });
     Ok(next.run(request).await)
+}
+
+/// What whoever sends a request calls this server, which therefore is good for them.
+fn base(request: &Request) -> String {
+    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let is_https = text("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+    let host = text("host").or(request.uri().authority().map(|authority| authority.as_str()));
+    host.map(|host| format!("{}://{host}", if is_https { "https" } else { "http" })).unwrap_or_default()
 }
 
 /// Lets a request pass that presents a key, and none with a token: what it would get outlives that.

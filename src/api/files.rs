@@ -2,14 +2,14 @@
 
 use super::auth::Client;
 use super::error::Rejection;
-use super::jobs::{FILES, link, public_url, shown};
+use super::jobs::{FILES, link, shown};
 use super::openai::transcript_body;
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
 use crate::jobs::{JobId, JobState, now};
 use crate::speech::step;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Deserialize;
@@ -67,7 +67,6 @@ pub async fn get_link(
     Extension(client): Extension<Client>,
     Path((id, name)): Path<(String, String)>,
     Query(query): Query<LinkQuery>,
-    headers: HeaderMap,
 ) -> Result<Json<Value>, Rejection> {
     let (usual, longest) = LINK_SECONDS;
     let seconds = query.expires_in.as_deref().map_or(Ok(usual), str::parse);
@@ -80,20 +79,8 @@ pub async fn get_link(
     if job.state != JobState::Completed || !FILES.contains(&name.as_str()) {
         return Err(no_such_file().into());
     }
-    let base = match public_url(&app) {
-        "" => asked_at(&headers),
-        set => set.to_owned(),
-    };
     let expires = now().as_secs() + seconds;
-    Ok(Json(json!({"url": link(&app, &base, id, &name, expires), "expires_at": expires})))
-}
-
-/// Where the server is for whoever sends a request with these headers: what they called it, so that it is good for them.
-fn asked_at(headers: &HeaderMap) -> String {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let scheme =
-        if text("x-forwarded-proto").is_some_and(|it| it.eq_ignore_ascii_case("https")) { "https" } else { "http" };
-    text("host").map(|host| format!("{scheme}://{host}")).unwrap_or_default()
+    Ok(Json(json!({"url": link(&app, &client.base, id, &name, expires), "expires_at": expires})))
 }
 
 fn no_such_file() -> Error {

@@ -47,6 +47,9 @@ pub struct Wire {
     pub wanted: Wanted,
     /// The answer of Deepgram's route, for jobs that came that way.
     pub callback: Option<Callback>,
+    /// In front of links in what is pushed: what whoever sent the request calls this server.
+    #[serde(default)]
+    pub base: String,
 }
 
 /// A request that is to become a job.
@@ -102,6 +105,7 @@ fn input(upload: Upload) -> Input {
 /// The same for requests that ask for the same.
 async fn digest(asked: &Asked) -> Result<String> {
     let mut wanted = asked.wire.clone();
+    wanted.base.clear();
     if let Some(callback) = &mut wanted.callback {
         callback.forget_the_request();
     }
@@ -128,8 +132,8 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
 }
 
 /// The answer to a request that has become a job: 202.
-pub async fn accepted(app: &App, job: &Job) -> Result<Response> {
-    Ok((StatusCode::ACCEPTED, Json(object(app, job).await?)).into_response())
+pub async fn accepted(app: &App, client: &Client, job: &Job) -> Result<Response> {
+    Ok((StatusCode::ACCEPTED, Json(object(app, client, job).await?)).into_response())
 }
 
 /// One job.
@@ -139,7 +143,7 @@ pub async fn get_job(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Rejection> {
     let job = app.jobs()?.get(&client.owner, id.parse()?).await?;
-    Ok(Json(object(&app, &job).await?))
+    Ok(Json(object(&app, &client, &job).await?))
 }
 
 /// Ends a job.
@@ -149,7 +153,7 @@ pub async fn cancel_job(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Rejection> {
     let job = app.jobs()?.cancel(&client.owner, id.parse()?).await?;
-    Ok(Json(object(&app, &job).await?))
+    Ok(Json(object(&app, &client, &job).await?))
 }
 
 /// Pushes the result of a job once more.
@@ -164,7 +168,7 @@ pub async fn redeliver_job(
         let message = "There is nothing to deliver: the job is not over, or it came without a webhook_url.";
         return Err(Error::invalid("id", message).into());
     }
-    Ok(accepted(&app, &jobs.get(&client.owner, id).await?).await?)
+    Ok(accepted(&app, &client, &jobs.get(&client.owner, id).await?).await?)
 }
 
 /// What to list.
@@ -187,7 +191,7 @@ pub async fn list_jobs(
     let mut jobs = app.jobs()?.store().list(&client.owner, page).await?;
     let has_more = jobs.len() > limit;
     jobs.truncate(limit);
-    let data: Vec<Value> = jobs.iter().map(|job| summary(&app, job)).collect();
+    let data: Vec<Value> = jobs.iter().map(|job| summary(&app, &client.base, job)).collect();
     let id = |job: Option<&Job>| job.map(|job| job.id.to_string());
     let (first, last) = (id(jobs.first()), id(jobs.last()));
     Ok(Json(json!({"object": "list", "data": data, "has_more": has_more, "first_id": first, "last_id": last})))
@@ -223,7 +227,7 @@ fn status(state: JobState) -> &'static str {
 }
 
 /// A job without what takes more than its record to tell.
-fn summary(app: &App, job: &Job) -> Value {
+fn summary(app: &App, base: &str, job: &Job) -> Value {
     let mut body = json!({
         "id": job.id.to_string(),
         "object": "job",
@@ -245,7 +249,7 @@ fn summary(app: &App, job: &Job) -> Value {
         body["finished_at"] = json!(finished.as_secs());
     }
     if job.state == JobState::Completed {
-        let (base, expires) = (public_url(app), link_ends(app));
+        let expires = link_ends(app);
         let link = |name: &str| json!(link(app, base, job.id, name, expires));
         body["files"] = FILES.iter().map(|name| ((*name).to_owned(), link(name))).collect();
         body["result_url"] = link(FILES[0]);
@@ -257,8 +261,8 @@ fn summary(app: &App, job: &Job) -> Value {
 }
 
 /// A job with all that is known of it.
-async fn object(app: &App, job: &Job) -> Result<Value> {
-    let (jobs, mut body) = (app.jobs()?, summary(app, job));
+async fn object(app: &App, client: &Client, job: &Job) -> Result<Value> {
+    let (jobs, mut body) = (app.jobs()?, summary(app, &client.base, job));
     match job.state {
         JobState::Waiting => body["queue_position"] = json!(jobs.store().position(job.id).await?),
         JobState::Completed => {
@@ -312,20 +316,17 @@ fn told(delivery: &Delivery) -> Value {
     json!({"url": delivery.address, "status": state, "attempts": attempts})
 }
 
-/// In front of links, as the settings say.
-pub fn public_url(app: &App) -> &str {
-    app.config.jobs.public_url.trim_end_matches('/')
-}
-
 /// When links that are made now end, in seconds since 1970.
 fn link_ends(app: &App) -> u64 {
     now().as_secs().saturating_add(app.config.jobs.link_seconds)
 }
 
-/// The address of a file of a job, with `base` in front: good without a key until `expires`, in seconds since 1970.
+/// The address of a file of a job, good without a key until `expires`, in seconds since 1970. In front is what the settings
+/// say, or else `base`.
 pub fn link(app: &App, base: &str, id: JobId, name: &str, expires: u64) -> String {
     let Ok(jobs) = app.jobs() else { return String::new() };
     let signature = jobs.sign_link(id, name, expires);
+    let base = Some(app.config.jobs.public_url.trim_end_matches('/')).filter(|url| !url.is_empty()).unwrap_or(base);
     format!("{base}/v1/files/jobs/{id}/{name}?expires={expires}&signature={signature}")
 }
 
@@ -352,7 +353,7 @@ pub fn render(app: App) -> Render {
             serde_json::from_value(job.wire.clone()).map_err(|e| Error::internal("a job cannot be read", e))?;
         let (body, headers) = match wire.callback {
             Some(callback) => (callback.body(job, outcome), vec![("dg-token", token(job))]),
-            None => (event(&app, job, outcome)?, Vec::new()),
+            None => (event(&app, &wire.base, job, outcome)?, Vec::new()),
         };
         Ok(Message { body: body.to_string().into_bytes(), headers })
     })
@@ -363,7 +364,7 @@ fn token(job: &Job) -> String {
     job.owner.as_str().chars().take(32).collect()
 }
 
-fn event(app: &App, job: &Job, outcome: Option<Outcome>) -> Result<Value> {
+fn event(app: &App, base: &str, job: &Job, outcome: Option<Outcome>) -> Result<Value> {
     let finished = job.finished.unwrap_or(job.updated);
     let mut data = json!({
         "job_id": job.id.to_string(),
@@ -374,7 +375,7 @@ fn event(app: &App, job: &Job, outcome: Option<Outcome>) -> Result<Value> {
     match (job.state, outcome) {
         (JobState::Completed, Some(outcome)) => {
             data["result"] = result(job, outcome)?;
-            data["result_url"] = json!(link(app, public_url(app), job.id, FILES[0], link_ends(app)));
+            data["result_url"] = json!(link(app, base, job.id, FILES[0], link_ends(app)));
         }
         (JobState::Completed, None) => return Err(Error::new(Kind::Internal, "the result is not kept any more")),
         _ => data["error"] = json!(reason(job)),

@@ -289,7 +289,11 @@ mod tests {
             headers.insert(name, value.parse().expect("a value"));
         }
         let query = Parameters::read(&path.parse().expect("an address")).expect("a query");
-        whose(&headers, &query, &Client { owner: Owner::everyone(), idempotency_key: None, token: None })
+        whose(
+            &headers,
+            &query,
+            &Client { owner: Owner::everyone(), idempotency_key: None, token: None, base: String::new() },
+        )
     }
 
     #[test]

@@ -244,7 +244,9 @@ async fn the_result_is_a_file_for_the_key_and_for_whoever_has_the_link() {
             break job;
         }
     };
-    let link = |name: &str| job["files"][name].as_str().expect("a link").to_owned();
+    let here =
+        |link: &Value| link.as_str().and_then(|it| it.strip_prefix(&app.url)).expect("an address here").to_owned();
+    let link = |name: &str| here(&job["files"][name]);
     for (name, begins) in [("txt", "Heard.\n"), ("srt", "1\n00:00:00,000 -->"), ("vtt", "WEBVTT"), ("json", "{")] {
         let response = app.get(&link(&format!("transcript.{name}"))).await;
         assert_eq!(response.status(), 200, "{name}");
@@ -259,11 +261,10 @@ async fn the_result_is_a_file_for_the_key_and_for_whoever_has_the_link() {
         assert_eq!(status, 403, "{wrong}");
     }
     let path = format!("/v1/files/jobs/{id}/transcript");
-    assert!(job["result_url"].as_str().expect("a link").starts_with(&format!("{path}.json?")));
+    assert!(here(&job["result_url"]).starts_with(&format!("{path}.json?")));
     let minted: Value =
         app.get(&format!("{path}.vtt/signed?expires_in=60&api_key=k")).await.json().await.expect("JSON");
-    let link = minted["url"].as_str().and_then(|link| link.strip_prefix(&app.url)).expect("an address here");
-    assert!(app.get(link).await.text().await.expect("text").starts_with("WEBVTT"));
+    assert!(app.get(&here(&minted["url"])).await.text().await.expect("text").starts_with("WEBVTT"));
     for (wrong, refused) in
         [("txt/signed", 401), ("exe/signed?api_key=k", 404), ("txt/signed?expires_in=0&api_key=k", 400)]
     {
@@ -360,7 +361,8 @@ async fn a_result_is_pushed_signed_until_it_arrives_and_again_when_asked_for() {
     let event: Value = serde_json::from_slice(&third.2).expect("JSON");
     assert_eq!((&event["type"], &event["data"]["id"]), (&json!("job.completed"), &json!(id)));
     assert_eq!(event["data"]["result"]["transcript"]["text"], "Heard.");
-    assert_eq!(app.get(event["data"]["result_url"].as_str().expect("a link")).await.status(), 200);
+    let link = event["data"]["result_url"].as_str().expect("a link");
+    assert_eq!(reqwest::get(link).await.expect("an answer").status(), 200);
     let job = until(&app, &id, |job| job["webhook"]["status"] == "delivered").await;
     let statuses: Vec<&Value> =
         job["webhook"]["attempts"].as_array().expect("a list").iter().map(|tried| &tried["status"]).collect();

@@ -89,7 +89,7 @@ async fn call_back(
     };
     let wanted = transcript_body::Wanted::everything(asked.diarize);
     let callback = Callback { request_id, model: asked.model, replacements: asked.replacements, wanted: asked.wanted };
-    let wire = Wire { wanted, callback: Some(callback) };
+    let wire = Wire { wanted, callback: Some(callback), base: client.base.clone() };
     let job = submit(app, client, jobs_api::Asked { work, upload, wire, webhook: asked.callback }).await?;
     let request_id = answered_id(&job).unwrap_or(request_id);
     Ok(([(JOB, job_header(&job))], Json(json!({"request_id": request_id}))).into_response())

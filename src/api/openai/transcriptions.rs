@@ -87,9 +87,9 @@ async fn hand_in(app: &App, client: &Client, asked: Asked, webhook: Option<(Stri
         raw: None,
         source,
     };
-    let wire = Wire { wanted: asked.wanted, callback: None };
+    let wire = Wire { wanted: asked.wanted, callback: None, base: client.base.clone() };
     let job = submit(app, client, jobs::Asked { work, upload, wire, webhook }).await?;
-    accepted(app, &job).await
+    accepted(app, client, &job).await
 }
 
 async fn request(app: &App, asked: &Asked) -> Result<Request> {
