@@ -85,6 +85,12 @@ async fn owner(app: &App, presented: &[String], path: &str) -> Result<(Owner, Op
     }
     for key in presented {
         if let Some(token) = Token::open(app, key).await? {
+            // It outlives a restart, but not the key that it was made with.
+            let mut owners = keys.iter().map(|key| Owner::of_key(key.expose()));
+            let is_anybodys = keys.is_empty() && token.owner() == Owner::everyone();
+            if !is_anybodys && !owners.any(|owner| owner == token.owner()) {
+                return Err(refused("The key that this token was made with is no longer one.").into());
+            }
             return Ok(admitted(token, path)?);
         }
     }

@@ -27,6 +27,9 @@ const IDLE: Duration = Duration::from_secs(600);
 /// How long the client may take to close its side.
 const CLOSING: Duration = Duration::from_secs(5);
 
+/// How long a client that is still sending what will not be read may take to notice that the connection is closed.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// How much of what a client says is read at once, in bytes. Each connection holds so much memory.
 const READ_BUFFER: usize = 8 << 10;
 
@@ -180,7 +183,7 @@ pub fn sound_message(sound: Bytes) -> Message {
 pub async fn converse(app: App, socket: WebSocket, mut conversation: impl Conversation, mut out: Outbox) {
     let (mut sink, mut stream) = socket.split();
     let mut stopping = Box::pin(app.stopping());
-    let mut is_stopping = false;
+    let (mut is_stopping, mut is_too_long) = (false, false);
     while !(out.is_closed && out.is_empty()) {
         let patience = if out.is_empty() { conversation.idle() } else { STALLED };
         let may_read = !out.is_closed && conversation.has_room() && out.messages.len() < MOST_UNSENT;
@@ -191,7 +194,10 @@ pub async fn converse(app: App, socket: WebSocket, mut conversation: impl Conver
                 Some(Ok(Message::Text(text))) => conversation.hear(&text, &mut out),
                 Some(Ok(Message::Binary(bytes))) => conversation.hear_bytes(&bytes, &mut out),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Err(error)) if error.to_string().contains("too long") => out.close(1009, "message too long"),
+                Some(Err(error)) if error.to_string().contains("too long") => {
+                    is_too_long = true;
+                    out.close(1009, "message too long");
+                }
                 Some(Ok(Message::Close(_))) => {
                     // The answer to that is ready; a client that does not take it is gone.
                     let _ = tokio::time::timeout(CLOSING, sink.flush()).await;
@@ -217,6 +223,11 @@ pub async fn converse(app: App, socket: WebSocket, mut conversation: impl Conver
                 conversation.end(&mut out);
             }
         }
+    }
+    if is_too_long {
+        // To end the connection at once would be a reset, and take back what the client has not read yet: the reason.
+        tokio::time::sleep(LINGER).await;
+        return;
     }
     // The client answers with a close of its own; what it still says is not heard.
     let rest = async { while let Some(Ok(_)) = stream.next().await {} };

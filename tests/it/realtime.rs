@@ -6,6 +6,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use mynah::config::Secret;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
 const COMPLETED: &str = "conversation.item.input_audio_transcription.completed";
@@ -533,6 +535,34 @@ async fn a_message_that_is_too_long_ends_the_connection() {
     let mut socket = open(&app, "").await;
     socket.send_raw(Message::text("x".repeat(1001))).await;
     assert_eq!(socket.rest().await.1, 1009);
+}
+
+#[tokio::test]
+async fn who_is_still_sending_what_is_too_long_is_told_so() {
+    let app = TestApp::start_with(|config| config.realtime.message_bytes = 1000).await;
+    let address = app.url.trim_start_matches("http://");
+    let (mut from, mut to) = TcpStream::connect(address).await.expect("a connection").into_split();
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13";
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+    let head =
+        format!("GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: {address}\r\n{upgrade}\r\n{key}\r\n\r\n");
+    to.write_all(head.as_bytes()).await.expect("the server reads");
+    // A text frame of 64 MiB, masked with zeros.
+    let mut frame = vec![0x81, 0xff];
+    frame.extend((64_u64 << 20).to_be_bytes());
+    frame.extend([0; 4]);
+    let sending = tokio::spawn(async move {
+        to.write_all(&frame).await?;
+        for _ in 0..64 {
+            to.write_all(&vec![b'x'; 1 << 20]).await?;
+        }
+        std::io::Result::Ok(())
+    });
+    let mut told = Vec::new();
+    let end = from.read_to_end(&mut told).await;
+    // The opcode of a close frame, its length, and 1009.
+    assert!(told.windows(4).any(|it| it[0] == 0x88 && it[2..] == [0x03, 0xf1]), "{end:?}: {}", told.escape_ascii());
+    assert!(sending.await.expect("no panic").is_err(), "it was not read");
 }
 
 /// What the gateway's clients are told when they send this sound and close.

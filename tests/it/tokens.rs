@@ -14,6 +14,25 @@ async fn keyed() -> TestApp {
     TestApp::start_with(|config| config.auth.keys = vec![Secret::new("k1"), Secret::new("k2")]).await
 }
 
+#[tokio::test]
+async fn a_token_outlives_a_restart_but_not_its_key() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let server = async |key: &str| {
+        let (jobs, key) = (folder.path().join("jobs"), Secret::new(key));
+        TestApp::start_with(|config| (config.jobs.dir, config.auth.keys) = (jobs, vec![key])).await
+    };
+    let mut app = server("k1").await;
+    let token = make(&app, GRANT, "k1", &json!({"ttl_seconds": 600})).await["access_token"].clone();
+    let token = token.as_str().expect("a token");
+    for (key, status) in [("k1", 200), ("k2", 401), ("k1", 200)] {
+        app.app.stop();
+        (&mut app.server).await.expect("no panic").expect("a clean end");
+        drop(app);
+        app = server(key).await;
+        assert_eq!(call(&app, Method::GET, "/v1/models", token, None).await.status(), status, "{key}");
+    }
+}
+
 async fn call(app: &TestApp, method: Method, path: &str, key: &str, body: Option<&Value>) -> Response {
     let request = app.client.request(method, format!("{}{path}", app.url)).bearer_auth(key);
     let request = if let Some(body) = body { request.json(body) } else { request };

@@ -6,11 +6,12 @@
 
 use crate::config::JobsConfig;
 use crate::error::{Error, Kind, Result};
-use crate::jobs::{JOBS_AWAY, NATS_AWAY};
+use crate::jobs::{JOBS_AWAY, NATS_AWAY, NO_ROOM};
 use async_nats::connection::State;
 use async_nats::header::{HeaderMap, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE};
 use async_nats::jetstream::consumer::{Consumer, DeliverPolicy, pull};
 use async_nats::jetstream::context::{ContextBuilder, PublishErrorKind};
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{self, DeleteMessageErrorKind, LastRawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{Client, ConnectOptions, Event};
@@ -122,15 +123,8 @@ impl Connection {
 
     /// The record called `key`.
     pub(super) async fn read(&self, key: &str) -> Result<Option<Found>> {
-        let subject = format!("{}{key}", self.record_prefix);
-        let read = async {
-            match self.records.get_last_raw_message_by_subject(&subject).await {
-                Ok(message) => Ok(Some(Found { revision: message.sequence, bytes: message.payload })),
-                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-                Err(error) => Err(away("a record cannot be read", error)),
-            }
-        };
-        self.call(read).await
+        let message = self.last(&self.records, format!("{}{key}", self.record_prefix)).await?;
+        Ok(message.map(|message| Found { revision: message.sequence, bytes: message.payload }))
     }
 
     /// Replaces the revision `expected` of the record called `key`; 0 where there must be none.
@@ -178,12 +172,23 @@ impl Connection {
 
     /// One message of a blob; none of one that is being deleted.
     pub(super) async fn get(&self, name: &str) -> Result<Option<Bytes>> {
-        let subject = format!("{}{name}", self.blob_prefix);
+        let message = self.last(&self.blobs, format!("{}{name}", self.blob_prefix)).await?;
+        Ok(message.map(|message| message.payload).filter(|bytes| !bytes.is_empty()))
+    }
+
+    /// Where a message of a blob is.
+    async fn sequence_of(&self, name: &str) -> Result<Option<u64>> {
+        let message = self.last(&self.blobs, format!("{}{name}", self.blob_prefix)).await?;
+        Ok(message.map(|message| message.sequence))
+    }
+
+    /// The newest message of a subject.
+    async fn last(&self, stream: &Stream<()>, subject: String) -> Result<Option<StreamMessage>> {
         let read = async {
-            match self.blobs.get_last_raw_message_by_subject(&subject).await {
-                Ok(message) => Ok(Some(message.payload).filter(|bytes| !bytes.is_empty())),
+            match stream.get_last_raw_message_by_subject(&subject).await {
+                Ok(message) => Ok(Some(message)),
                 Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-                Err(error) => Err(away("a blob cannot be read", error)),
+                Err(error) => Err(away("a message cannot be read", error)),
             }
         };
         self.call(read).await
@@ -218,9 +223,15 @@ impl Connection {
     /// Deletes the messages of blobs with these names.
     pub(super) async fn delete_all(&self, names: Vec<String>) -> Result<()> {
         let deletions = futures::stream::iter(names).map(|name| async move {
-            // What replaces it says where it is, without sending it here.
-            let sequence = self.put(&name, Bytes::new()).await?;
-            self.call(delete_message(&self.blobs, sequence)).await
+            // What replaces it says where it is, without sending it here; but where there is no room, nothing replaces it.
+            let sequence = match self.put(&name, Bytes::new()).await {
+                Err(error) if error.code() == Some(NO_ROOM) => self.sequence_of(&name).await?,
+                put => Some(put?),
+            };
+            match sequence {
+                Some(sequence) => self.call(delete_message(&self.blobs, sequence)).await,
+                None => Ok(()),
+            }
         });
         deletions.buffer_unordered(AT_ONCE).try_collect().await
     }

@@ -155,6 +155,34 @@ async fn a_stopped_worker_gives_its_job_to_another_which_goes_on_where_it_stoppe
     assert_eq!((first.fakes.heard(), second.fakes.heard()), (2, 3), "what had been heard was not heard again");
 }
 
+/// Completes when the stream of blobs holds so many messages.
+async fn holds(nats: &NatsServer, count: u64) {
+    let client = async_nats::connect(nats.url()).await.expect("a connection");
+    let mut stream = async_nats::jetstream::new(client).get_stream("mynah_blobs").await.expect("the stream");
+    while stream.info().await.expect("an answer").state.messages != count {}
+}
+
+#[tokio::test]
+async fn of_jobs_that_are_over_nats_holds_the_results_alone() {
+    let Some(nats) = NatsServer::start() else { return };
+    let (gateway, mut worker) = (gateway_of(&nats).await, worker_of(&nats).await);
+    finished(&gateway, &accepted(gateway.transcribe(order("", 60)).await).await).await;
+    holds(&nats, 1).await;
+    worker.fakes.hold();
+    let id = accepted(gateway.transcribe(order("hold", 100)).await).await;
+    worker.fakes.admit(2);
+    until(&gateway, &id, |job| job["partial"]["segments"].as_array().is_some_and(|it| it.len() == 2)).await;
+    holds(&nats, 1 + 4 + 2 + 2).await; // the recording, what was heard, what can be read
+    worker.app.stop();
+    (&mut worker.server).await.expect("no panic").expect("a clean end");
+    let waits = accepted(gateway.transcribe(order("", 1)).await).await;
+    gateway.post(&format!("/v1/jobs/{waits}/cancel"), &json!({})).await;
+    holds(&nats, 1 + 4 + 2 + 2).await;
+    let _second = worker_of(&nats).await;
+    finished(&gateway, &id).await;
+    holds(&nats, 2).await;
+}
+
 /// A worker as a process of the real binary.
 #[cfg(unix)]
 struct Worker {
